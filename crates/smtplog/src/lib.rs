@@ -2,10 +2,18 @@
 //!
 //! The crate does no I/O, knows no clock and holds no unsafe code. Data flows one way:
 //! a [`LogFormat`](formats::LogFormat) cuts blocks of bytes into [`Record`](record::Record)s that
-//! borrow from them, a [`Reader`](reader::Reader) copies what belongs to a session into a
-//! [`Fragment`](fragment::Fragment), and [`assemble`](assemble::assemble) turns the joined fragments of one key
+//! borrow from them, [`Fragments`](reader::Fragments) copies what belongs to a session into a
+//! [`Fragment`](fragment::Fragment), and an [`Assembler`](assemble::Assembler) turns the joined fragments of one key
 //! into an owned [`Session`].
 
+pub mod assemble;
+pub mod certificate;
+pub mod formats;
+pub mod fragment;
+mod memo;
+pub mod naive;
+pub mod reader;
+pub mod record;
 mod session;
 mod stream;
 mod thumbprint;

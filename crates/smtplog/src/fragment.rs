@@ -1,0 +1,246 @@
+//! Fragments: the rows of one session that lie together in one source.
+//!
+//! A session may cross files, blocks and nights. What is kept of it until it is whole is its rows in a compact form,
+//! so that joining is appending and a joined session cannot differ from one read in one go (CONTRACT 2):
+//! ```text
+//! time i64 | sequence u32 | data u32 | context u32 | connector u16 | local u8 | remote u8 | event u8 | texts
+//! ```
+//! all little endian; the texts are connector, local, remote, data, context. Connector and endpoints are written where
+//! they change, which is mostly once.
+
+use crate::{
+    SessionId, Timestamp,
+    record::{Event, Record},
+};
+
+/// The rows of one session from one source, and what decides whether others continue them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fragment {
+    /// The session's counter.
+    pub session: SessionId,
+    /// The part of the session that the rows cover.
+    pub span: Span,
+    /// The source, by the number its reader was given.
+    pub source: u32,
+    /// Decompressed offset of the first row.
+    pub offset: u64,
+    /// Decompressed offset after the last row.
+    pub end: u64,
+    /// The rows in their compact form.
+    pub rows: Vec<u8>,
+    last_local: (u32, u8),
+    last_remote: (u32, u8),
+}
+
+/// What of a session some rows cover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Sequence number of the first row.
+    pub first_sequence: u32,
+    /// Sequence number of the last row.
+    pub last_sequence: u32,
+    /// Time of the first row.
+    pub first_time: Timestamp,
+    /// Time of the last row.
+    pub last_time: Timestamp,
+    /// Rows.
+    pub records: u32,
+    /// Rows whose sequence number equals that of the row before.
+    pub repeated: u32,
+    /// Sequence numbers that no row has, between the first and the last.
+    pub missing: u32,
+    /// Whether a `+` row is among them.
+    pub connected: bool,
+    /// Whether all rows are `*`.
+    pub only_information: bool,
+    /// Whether the last row is `-`, or the fragment was cut because of its size: nothing may follow.
+    pub ended: bool,
+    /// Whether the `-` is there.
+    pub disconnected: bool,
+}
+
+impl Span {
+    fn of(record: &Record<'_>) -> Span {
+        Span {
+            first_sequence: record.sequence,
+            last_sequence: record.sequence,
+            first_time: record.time,
+            last_time: record.time,
+            records: 0,
+            repeated: 0,
+            missing: 0,
+            connected: false,
+            only_information: true,
+            ended: false,
+            disconnected: false,
+        }
+    }
+
+    /// Whether the rows are a whole session: from sequence 0 to `-` without a gap.
+    pub fn is_complete(&self) -> bool {
+        self.first_sequence == 0 && self.disconnected && self.missing == 0
+    }
+
+    /// Whether a row continues these rows within one source: its sequence is not lower, and it is not a second `+`
+    /// nor a `+` after rows other than `*` (CONTRACT 2).
+    pub fn is_continued_by_row(&self, sequence: u32, event: Event) -> bool {
+        let begins_anew = event == Event::Connect && (self.connected || !self.only_information);
+        sequence >= self.last_sequence && !begins_anew && !self.ended
+    }
+
+    /// Whether `next` continues these rows across a cut of the same source.
+    pub fn is_continued_in_source(&self, next: &Span) -> bool {
+        let begins_anew = next.connected && (self.connected || !self.only_information);
+        next.first_sequence >= self.last_sequence && !begins_anew && !self.ended
+    }
+
+    /// Whether `next`, from another source, continues these rows: the ranges do not overlap and the times agree.
+    pub fn is_continued_across_sources(&self, next: &Span) -> bool {
+        next.first_sequence > self.last_sequence
+            && next.first_time >= self.last_time
+            && self.is_continued_in_source(next)
+    }
+
+    /// The span of these rows followed by those of `next`.
+    pub fn joined(&self, next: &Span) -> Span {
+        let gap = next.first_sequence.saturating_sub(self.last_sequence);
+        Span {
+            last_sequence: next.last_sequence,
+            last_time: next.last_time,
+            records: self.records.saturating_add(next.records),
+            repeated: self.repeated + next.repeated + u32::from(gap == 0),
+            missing: self.missing.saturating_add(next.missing).saturating_add(gap.saturating_sub(1)),
+            connected: self.connected || next.connected,
+            only_information: self.only_information && next.only_information,
+            ended: next.ended,
+            disconnected: next.disconnected,
+            ..*self
+        }
+    }
+}
+
+/// One row of a fragment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row<'a> {
+    /// When it was logged.
+    pub time: Timestamp,
+    /// Its number within the session.
+    pub sequence: u32,
+    /// What happened.
+    pub event: Event,
+    /// The connector, if this is a fragment's first row; else empty.
+    pub connector: &'a [u8],
+    /// The local endpoint, where it changed; else empty.
+    pub local: &'a [u8],
+    /// The remote endpoint, where it changed; else empty.
+    pub remote: &'a [u8],
+    /// The protocol line or a value, unquoted.
+    pub data: &'a [u8],
+    /// What the server says about it, unquoted.
+    pub context: &'a [u8],
+}
+
+/// Bytes of a row's fixed part.
+const ROW_HEAD: usize = 8 + 4 + 4 + 4 + 2 + 1 + 1 + 1;
+
+/// Endpoints longer than this are cut; the longest real one, IPv6 with zone and port, has under 70 bytes.
+const ENDPOINT_BYTES_MAX: usize = 255;
+
+impl Fragment {
+    /// An empty fragment that `record` will be the first row of.
+    pub(crate) fn begin(record: &Record<'_>, source: u32, offset: u64, rows: Vec<u8>) -> Fragment {
+        Fragment {
+            session: record.session,
+            span: Span::of(record),
+            source,
+            offset,
+            end: offset,
+            rows,
+            last_local: (0, 0),
+            last_remote: (0, 0),
+        }
+    }
+
+    /// A fragment read back from where [`Fragment::rows`] was stored.
+    pub fn restore(session: SessionId, span: Span, source: u32, (offset, end): (u64, u64), rows: Vec<u8>) -> Fragment {
+        Fragment { session, span, source, offset, end, rows, last_local: (0, 0), last_remote: (0, 0) }
+    }
+
+    /// Appends a row that ends at decompressed offset `end`.
+    pub(crate) fn push(&mut self, record: &Record<'_>, end: u64) {
+        let span = &mut self.span;
+        if span.records > 0 {
+            let gap = record.sequence - span.last_sequence;
+            span.repeated += u32::from(gap == 0);
+            span.missing = span.missing.saturating_add(gap.saturating_sub(1));
+        }
+        span.records += 1;
+        span.last_sequence = record.sequence;
+        span.last_time = record.time;
+        match record.event {
+            Event::Information => {}
+            Event::Connect => (span.connected, span.only_information) = (true, false),
+            Event::Disconnect => {
+                (span.ended, span.disconnected, span.only_information) = (true, true, false);
+            }
+            Event::Sent | Event::Received => span.only_information = false,
+        }
+        self.end = end;
+        self.append(record);
+    }
+
+    fn append(&mut self, record: &Record<'_>) {
+        let start = self.rows.len();
+        self.rows.extend_from_slice(&[0; ROW_HEAD]);
+        let connector = if start == 0 { record.connector } else { Default::default() };
+        let connector_len = connector.append_to(&mut self.rows).min(usize::from(u16::MAX));
+        self.rows.truncate(start + ROW_HEAD + connector_len);
+        let local_len = append_changed(&mut self.rows, &mut self.last_local, record.local);
+        let remote_len = append_changed(&mut self.rows, &mut self.last_remote, record.remote);
+        let data_len = record.data.append_to(&mut self.rows);
+        let context_len = record.context.append_to(&mut self.rows);
+        let head = &mut self.rows[start..start + ROW_HEAD];
+        head[0..8].copy_from_slice(&record.time.0.to_le_bytes());
+        head[8..12].copy_from_slice(&record.sequence.to_le_bytes());
+        head[12..16].copy_from_slice(&(data_len as u32).to_le_bytes());
+        head[16..20].copy_from_slice(&(context_len as u32).to_le_bytes());
+        head[20..22].copy_from_slice(&(connector_len as u16).to_le_bytes());
+        head[22..25].copy_from_slice(&[local_len, remote_len, record.event as u8]);
+    }
+}
+
+/// Appends an endpoint if it is neither empty nor the one written last; returns the bytes appended.
+#[inline]
+fn append_changed(rows: &mut Vec<u8>, last: &mut (u32, u8), endpoint: &[u8]) -> u8 {
+    let (at, len) = (last.0 as usize, usize::from(last.1));
+    let endpoint = &endpoint[..endpoint.len().min(ENDPOINT_BYTES_MAX)];
+    if endpoint.is_empty() || rows.get(at..at + len) == Some(endpoint) {
+        return 0;
+    }
+    *last = (rows.len() as u32, endpoint.len() as u8);
+    rows.extend_from_slice(endpoint);
+    endpoint.len() as u8
+}
+
+/// The rows in a fragment's compact form, in order. Bytes that are no rows end the iteration.
+pub fn rows(mut compact: &[u8]) -> impl Iterator<Item = Row<'_>> {
+    std::iter::from_fn(move || {
+        let (row, rest) = first_row(compact)?;
+        compact = rest;
+        Some(row)
+    })
+}
+
+#[inline]
+fn first_row(compact: &[u8]) -> Option<(Row<'_>, &[u8])> {
+    let (head, rest) = compact.split_first_chunk::<ROW_HEAD>()?;
+    let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    let time = i64::from_le_bytes([head[0], head[1], head[2], head[3], head[4], head[5], head[6], head[7]]);
+    let (connector, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([head[20], head[21]])))?;
+    let (local, rest) = rest.split_at_checked(usize::from(head[22]))?;
+    let (remote, rest) = rest.split_at_checked(usize::from(head[23]))?;
+    let (data, rest) = rest.split_at_checked(word(12) as usize)?;
+    let (context, rest) = rest.split_at_checked(word(16) as usize)?;
+    let event = Event::from_column(&head[24..25])?;
+    Some((Row { time: Timestamp(time), sequence: word(8), event, connector, local, remote, data, context }, rest))
+}
