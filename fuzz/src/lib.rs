@@ -1,0 +1,18 @@
+//! What must hold for any bytes: one property a fuzz target.
+//!
+//! libFuzzer searches for bytes that break them (`scripts/fuzz`), and `tests/fuzz_corpus.rs` replays
+//! the inputs in `fuzz/corpus` through the same functions.
+
+mod records;
+
+/// Fails (panics) if something does not hold for the bytes.
+pub type Property = fn(&[u8]);
+
+/// Every property, under the name of its fuzz target and its folder in `fuzz/corpus`.
+pub const PROPERTIES: &[(&str, Property)] = &[("records", records::hold)];
+
+/// Holds the named property against the bytes.
+pub fn hold(name: &str, bytes: &[u8]) {
+    let (_, property) = PROPERTIES.iter().find(|(known, _)| *known == name).expect("a property of this name");
+    property(bytes);
+}
