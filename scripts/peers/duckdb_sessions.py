@@ -1,0 +1,122 @@
+"""The same sessions in DuckDB, as its users would write it: one SQL statement over the compressed files.
+
+    duckdb_sessions.py build DATABASE FOLDER THREADS     makes the table, prints what it holds
+    duckdb_sessions.py refused DATABASE STATUS           the certificate with most such refusals, and its sessions
+    duckdb_sessions.py find DATABASE THUMBPRINT STATUS   ten sessions, from a cold process
+    duckdb_sessions.py repeat DATABASE THUMBPRINT STATUS TIMES    the same in one process: median in ms
+    duckdb_sessions.py version
+
+The table is bare: no reply texts, no envelopes, no full text, and a second run reads everything again.
+"""
+
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import duckdb
+
+# The columns of an Exchange log. Types are given, because guessing them costs DuckDB a second.
+COLUMNS = {
+    "time": "TIMESTAMP",
+    "connector": "VARCHAR",
+    "session": "VARCHAR",
+    "sequence": "INTEGER",
+    "local": "VARCHAR",
+    "remote": "VARCHAR",
+    "event": "VARCHAR",
+    "data": "VARCHAR",
+    "context": "VARCHAR",
+}
+
+# `server` and `direction` come from the path: EX001/.../SEND2024030106-1.LOG.zst.
+# A certificate is one row with everything (2016 and later) or six rows, where only the first
+# says whose it is: then the presented thumbprint is the next one after that row.
+BUILD = r"""
+CREATE TABLE sessions AS
+WITH grouped AS (
+    SELECT
+        split_part(substr(filename, $prefix), '/', 1) AS server,
+        upper(left(parse_filename(filename), 4)) AS direction,
+        session,
+        min(time) AS started,
+        max(time) AS ended,
+        count(*) AS records,
+        arg_max(regexp_extract(data, '[0-9A-F]{40}'), sequence)
+            FILTER (context LIKE 'Sending certificate %') AS presented_one_row,
+        max(sequence) FILTER (context = 'Sending certificate') AS sending,
+        list({'sequence': sequence, 'thumbprint': data})
+            FILTER (context = 'Certificate thumbprint') AS thumbprints,
+        list(regexp_extract(data, '^5[0-9][0-9][ -](5\.[0-9]+\.[0-9]+)', 1))
+            FILTER (event IN ('<', '>') AND data LIKE '5__%') AS statuses
+    FROM read_csv($glob, columns = $columns, auto_detect = false, header = false, delim = ',', quote = '"',
+                  escape = '"', comment = '#', filename = true)
+    GROUP BY ALL
+)
+SELECT
+    server, direction, session, started, ended, records, list_distinct(statuses) AS statuses,
+    coalesce(
+        presented_one_row,
+        list_min(list_filter(thumbprints, lambda row: row.sequence > sending)).thumbprint
+    ) AS presented
+FROM grouped
+"""
+
+TEN = """
+SELECT server, direction, session, started, ended, records, presented, statuses
+FROM sessions WHERE presented = $thumbprint AND list_contains(statuses, $status) LIMIT 10
+"""
+
+
+def build(database: str, folder: str, threads: str) -> None:
+    """Makes the session table in a fresh database and writes it through to the disk."""
+    Path(database).unlink(missing_ok=True)
+    prefix = len(str(Path(folder))) + 2
+    with duckdb.connect(database, config={"threads": int(threads), "preserve_insertion_order": False}) as connection:
+        statement = BUILD.replace("$glob", f"'{folder}/**/*.LOG.zst'").replace("$prefix", str(prefix))
+        connection.execute(statement.replace("$columns", repr(COLUMNS)))
+        connection.execute("CHECKPOINT")
+        sessions, records = connection.execute("SELECT count(*), sum(records) FROM sessions").fetchone()
+    print(json.dumps({"sessions": sessions, "records": int(records)}))
+
+
+def refused(database: str, status: str) -> None:
+    """Prints the certificate with the most sessions that met the status."""
+    query = """SELECT presented, count(*) FROM sessions WHERE list_contains(statuses, $status)
+               AND presented IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1"""
+    with duckdb.connect(database, read_only=True) as connection:
+        thumbprint, sessions = connection.execute(query, {"status": status}).fetchone()
+    print(json.dumps({"thumbprint": thumbprint, "sessions": sessions}))
+
+
+def find(database: str, thumbprint: str, status: str) -> None:
+    """Prints ten sessions that presented the certificate and met the status."""
+    with duckdb.connect(database, read_only=True) as connection:
+        for row in ten(connection, thumbprint, status):
+            print(json.dumps([str(value) for value in row]))
+
+
+def repeat(database: str, thumbprint: str, status: str, times: str) -> None:
+    """Prints the median of many runs of the same query in one process."""
+    seconds = []
+    with duckdb.connect(database, read_only=True, config={"threads": 2}) as connection:
+        for _ in range(int(times)):
+            start = time.perf_counter()
+            ten(connection, thumbprint, status)
+            seconds.append(time.perf_counter() - start)
+    print(json.dumps({"median_ms": statistics.median(seconds) * 1000}))
+
+
+def ten(connection, thumbprint: str, status: str) -> list[tuple]:
+    return connection.execute(TEN, {"thumbprint": thumbprint, "status": status}).fetchall()
+
+
+def version() -> None:
+    print(duckdb.__version__)
+
+
+VERBS = {verb.__name__: verb for verb in (build, refused, find, repeat, version)}
+
+if __name__ == "__main__":
+    VERBS[sys.argv[1]](*sys.argv[2:])
