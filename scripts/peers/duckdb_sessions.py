@@ -32,7 +32,8 @@ COLUMNS = {
 
 # `server` and `direction` come from the path: EX001/.../SEND2024030106-1.LOG.zst.
 # A certificate is one row with everything (2016 and later) or six rows, where only the first
-# says whose it is: then the presented thumbprint is the next one after that row.
+# says whose it is: then the presented thumbprint is the next one after that row. In one row the
+# thumbprint is the last word of 40 hex digits, because a serial number may be as long.
 BUILD = r"""
 CREATE TABLE sessions AS
 WITH grouped AS (
@@ -43,7 +44,7 @@ WITH grouped AS (
         min(time) AS started,
         max(time) AS ended,
         count(*) AS records,
-        arg_max(regexp_extract(data, '[0-9A-F]{40}'), sequence)
+        arg_max(regexp_extract(data, '.* ([0-9A-F]{40})', 1), sequence)
             FILTER (context LIKE 'Sending certificate %') AS presented_one_row,
         max(sequence) FILTER (context = 'Sending certificate') AS sending,
         list({'sequence': sequence, 'thumbprint': data})
