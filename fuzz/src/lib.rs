@@ -3,13 +3,14 @@
 //! libFuzzer searches for bytes that break them (`scripts/fuzz`), and `tests/fuzz_corpus.rs` replays
 //! the inputs in `fuzz/corpus` through the same functions.
 
+mod certificates;
 mod records;
 
 /// Fails (panics) if something does not hold for the bytes.
 pub type Property = fn(&[u8]);
 
 /// Every property, under the name of its fuzz target and its folder in `fuzz/corpus`.
-pub const PROPERTIES: &[(&str, Property)] = &[("records", records::hold)];
+pub const PROPERTIES: &[(&str, Property)] = &[("certificates", certificates::hold), ("records", records::hold)];
 
 /// Holds the named property against the bytes.
 pub fn hold(name: &str, bytes: &[u8]) {
