@@ -67,7 +67,8 @@ impl Certificate {
     /// What Exchange makes for itself at setup: subject and issuer are the server, valid for five years.
     pub(crate) fn self_signed(rng: &mut Rng, name: &str, fqdn: &str, at: i64) -> Certificate {
         let subject = format!("CN={name}");
-        let mut certificate = Certificate::issued(rng, &subject, &subject, &[name.into(), fqdn.into()], at - 400 * DAY_MS);
+        let mut certificate =
+            Certificate::issued(rng, &subject, &subject, &[name.into(), fqdn.into()], at - 400 * DAY_MS);
         certificate.not_after = certificate.not_before + 1_826 * DAY_MS;
         certificate
     }
@@ -83,9 +84,11 @@ impl Certificate {
     /// A correspondent's certificate; `turn` runs through the odd forms that names take.
     pub(crate) fn of_host(rng: &mut Rng, host: &str, domain: &str, turn: usize, at: i64) -> Certificate {
         let names = [host.to_string(), domain.to_string()];
-        let issuer = *rng.pick(&PUBLIC_ISSUERS);
+        let issuer = rng.word(&PUBLIC_ISSUERS);
         match turn % 10 {
-            0 => Certificate::issued(rng, &format!("CN=*.{domain}"), issuer, &[format!("*.{domain}"), domain.into()], at),
+            0 => {
+                Certificate::issued(rng, &format!("CN=*.{domain}"), issuer, &[format!("*.{domain}"), domain.into()], at)
+            }
             1 => {
                 let subject = format!("C=ca, S=Ontario, L=Ottawa, O=Tailspin Drey, OU=IT Department, CN={host}");
                 Certificate::issued(rng, &subject, issuer, &names, at)
@@ -140,10 +143,7 @@ mod tests {
             names: vec!["mail.contoso.com".into(), "contoso.com".into()],
         };
         let start = format!(" CN=mail.contoso.com, C=US CN=R3, O=\"a, b\" 00AB {}", certificate.thumbprint);
-        assert_eq!(
-            certificate.single_row(Layout::RowWithoutDates),
-            format!("{start} mail.contoso.com;contoso.com")
-        );
+        assert_eq!(certificate.single_row(Layout::RowWithoutDates), format!("{start} mail.contoso.com;contoso.com"));
         assert_eq!(
             certificate.single_row(Layout::RowWithDates),
             format!("{start} 1970-01-01T00:00:00.000Z 1970-01-02T00:00:00.000Z mail.contoso.com;contoso.com")

@@ -52,19 +52,14 @@ impl Damage {
         Some(self.unreadable(row))
     }
 
-    /// Whether the file ends with the beginning of a row, without a line end.
-    pub(crate) fn cuts_tail(&mut self) -> bool {
-        self.happens_to_file()
+    /// Whether a header stands in the middle of a file.
+    pub(crate) fn repeats_header(&mut self) -> bool {
+        self.rate > 0.0 && self.rng.chance(self.rate / 20.0)
     }
 
     /// Whether something strikes a file as a whole.
-    pub(crate) fn happens_to_file(&mut self) -> bool {
+    pub(crate) fn strikes_file(&mut self) -> bool {
         self.rate > 0.0 && self.rng.chance((self.rate * 40.0).clamp(0.02, 0.25))
-    }
-
-    /// One of `count` possibilities.
-    pub(crate) fn choice(&mut self, count: u64) -> u64 {
-        self.rng.below(count)
     }
 
     /// A line that no reader can take for a row of a session; line end included.
@@ -89,9 +84,12 @@ impl Damage {
         line
     }
 
-    /// The first bytes of a row: too few fields, whatever comes after.
-    pub(crate) fn tail<'a>(&mut self, row: &'a [u8]) -> &'a [u8] {
-        &row[..(6 + self.rng.below(20) as usize).min(row.len())]
+    /// The first bytes of a row: not even its time is complete, or nothing follows it.
+    pub(crate) fn tail(&mut self, time: &[u8; 24]) -> Vec<u8> {
+        let mut tail = time.to_vec();
+        tail.push(b',');
+        tail.truncate(6 + self.rng.below(20) as usize);
+        tail
     }
 
     /// Random bytes that end no line and begin no comment.
@@ -137,6 +135,6 @@ mod tests {
     fn no_damage_without_a_rate() {
         let mut damage = Damage::new(Rng::new(1, 1), 0.0);
         assert!((0..1_000).all(|_| damage.fate() == Fate::Keep && damage.extra_line(ROW).is_none()));
-        assert!(!damage.cuts_tail() && !damage.loses_first_row());
+        assert!(!damage.strikes_file() && !damage.loses_first_row() && !damage.repeats_header());
     }
 }

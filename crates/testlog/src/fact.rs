@@ -127,7 +127,12 @@ pub(crate) struct Peer {
 impl Refusal {
     /// A reply of one line.
     pub(crate) fn new(code: u16, status: &'static str, text: &str) -> Refusal {
-        Refusal { code, status: Some(status).filter(|status| !status.is_empty()), lines: vec![text.into()], ..Refusal::default() }
+        Refusal {
+            code,
+            status: Some(status).filter(|status| !status.is_empty()),
+            lines: vec![text.into()],
+            ..Refusal::default()
+        }
     }
 
     /// The same with the attribution token that its text names.
@@ -137,7 +142,7 @@ impl Refusal {
     }
 
     /// The same with the peer's bracket at the end of its last line.
-    pub(crate) fn from_peer(mut self, peer: Peer) -> Refusal {
+    pub(crate) fn with_peer(mut self, peer: Peer) -> Refusal {
         let bracket = match peer.moment {
             Some((time, session)) => format!(" [{} {} {session:016X}]", peer.host, crate::clock::Time(time)),
             None => format!(" [{}]", peer.host),

@@ -21,6 +21,8 @@ mod scenarios;
 mod script;
 mod server;
 mod summary;
+#[cfg(test)]
+mod tests;
 mod truth;
 mod world;
 mod writer;

@@ -44,6 +44,11 @@ impl Rng {
         &items[self.below(items.len() as u64) as usize]
     }
 
+    /// One of `words`, which are not empty.
+    pub(crate) fn word(&mut self, words: &[&'static str]) -> &'static str {
+        words[self.below(words.len() as u64) as usize]
+    }
+
     /// An index below `len`, low ones more often: few correspondents cause most mail.
     pub(crate) fn skewed(&mut self, len: usize) -> usize {
         let low = self.below(len as u64).min(self.below(len as u64));

@@ -192,7 +192,8 @@ impl Tally {
             sighting.sessions += 1;
             sighting.presented += u64::from(presented);
             sighting.received += u64::from(received);
-            sighting.refusals += truth.replies.iter().filter(|reply| reply.presented == Some(thumbprint)).count() as u64;
+            sighting.refusals +=
+                truth.replies.iter().filter(|reply| reply.presented == Some(thumbprint)).count() as u64;
         }
         self.count_refusals(truth);
     }

@@ -370,7 +370,14 @@ fn hides_certificate(link: &ProxyTruth) -> bool {
 }
 
 fn negotiation<'a>(row: u32, verb: Verb) -> NegotiationTruth<'a> {
-    NegotiationTruth { sequence: row, verb: verb.command(), outcome: "none", presented: None, received: None, tls: NO_TLS }
+    NegotiationTruth {
+        sequence: row,
+        verb: verb.command(),
+        outcome: "none",
+        presented: None,
+        received: None,
+        tls: NO_TLS,
+    }
 }
 
 fn message<'a>(from: &'a str, message_id: Option<&'a str>) -> MessageTruth<'a> {

@@ -52,10 +52,27 @@ const LAST_NAMES: [&str; 20] = [
     "lopez", "martin", "novak", "okafor", "peters", "rossi", "schmidt", "tanaka", "ueda",
 ];
 const COMPANIES: [&str; 18] = [
-    "fabrikam", "northwind", "tailspin", "wingtip", "adatum", "litware", "proseware", "alpine", "lucerne", "margie",
-    "wideworld", "cohovineyard", "fourthcoffee", "graphicdesign", "humongous", "treyresearch", "vanarsdel", "woodgrove",
+    "fabrikam",
+    "northwind",
+    "tailspin",
+    "wingtip",
+    "adatum",
+    "litware",
+    "proseware",
+    "alpine",
+    "lucerne",
+    "margie",
+    "wideworld",
+    "cohovineyard",
+    "fourthcoffee",
+    "graphicdesign",
+    "humongous",
+    "treyresearch",
+    "vanarsdel",
+    "woodgrove",
 ];
-const REGIONS: [&str; 8] = ["AM1EUR08", "AM5EUR02", "DB5EUR03", "VE1EUR01", "BL2NAM06", "CO1NAM11", "DM6NAM12", "SG2APC01"];
+const REGIONS: [&str; 8] =
+    ["AM1EUR08", "AM5EUR02", "DB5EUR03", "VE1EUR01", "BL2NAM06", "CO1NAM11", "DM6NAM12", "SG2APC01"];
 
 impl World {
     /// The world of a plan: everything in it follows from the seed.
@@ -91,11 +108,12 @@ impl World {
     }
 
     fn add_cloud(&mut self, rng: &mut Rng) {
-        let names: Vec<String> = ["mail.protection.outlook.com", "*.mail.eo.outlook.com", "*.mail.protection.outlook.com"]
-            .iter()
-            .chain(&["mail.messaging.microsoft.com", "outlook.com"])
-            .map(|name| name.to_string())
-            .collect();
+        let names: Vec<String> =
+            ["mail.protection.outlook.com", "*.mail.eo.outlook.com", "*.mail.protection.outlook.com"]
+                .iter()
+                .chain(&["mail.messaging.microsoft.com", "outlook.com"])
+                .map(|name| name.to_string())
+                .collect();
         let subject = "CN=mail.protection.outlook.com, O=Microsoft Corporation, L=Redmond, S=Washington, C=US";
         let issuer = "CN=DigiCert Cloud Services CA-1, O=DigiCert Inc, C=US";
         let certificates = [(); 2].map(|()| Certificate::issued(rng, subject, issuer, &names, self.begin));
@@ -163,9 +181,18 @@ impl World {
     fn certificate_families(&mut self, rng: &mut Rng, plan: &Plan) -> Vec<(CertificateId, CertificateId)> {
         let renewal = self.begin + (f64::from(plan.days) * plan.renewal) as i64 * DAY_MS;
         let subjects = [
-            ("CN=mail.contoso.com, O=Contoso Ltd, L=Paris, C=FR", "CN=DigiCert TLS RSA SHA256 2020 CA1, O=DigiCert Inc, C=US"),
-            ("CN=*.contoso.com, OU=IT, O=\"Contoso, Holding (AG)\", C=CH", "CN=thawte SHA256 SSL CA, O=\"thawte, Inc.\", C=US"),
-            ("C=NO, S=Viken, O=Contoso Nord AS, CN=post.contoso.com", "C=NO, O=Buypass AS-983163327, CN=Buypass Class 3 CA 2"),
+            (
+                "CN=mail.contoso.com, O=Contoso Ltd, L=Paris, C=FR",
+                "CN=DigiCert TLS RSA SHA256 2020 CA1, O=DigiCert Inc, C=US",
+            ),
+            (
+                "CN=*.contoso.com, OU=IT, O=\"Contoso, Holding (AG)\", C=CH",
+                "CN=thawte SHA256 SSL CA, O=\"thawte, Inc.\", C=US",
+            ),
+            (
+                "C=NO, S=Viken, O=Contoso Nord AS, CN=post.contoso.com",
+                "C=NO, O=Buypass AS-983163327, CN=Buypass Class 3 CA 2",
+            ),
         ];
         let names = [
             vec!["mail.contoso.com".to_string(), "autodiscover.contoso.com".into(), "contoso.com".into()],
@@ -194,7 +221,7 @@ fn stranger_domain(turn: usize) -> String {
 
 fn people(rng: &mut Rng, count: usize, domain: impl Fn(usize) -> String) -> Vec<String> {
     let person = |turn: usize| {
-        let (first, last) = (*rng.pick(&FIRST_NAMES), *rng.pick(&LAST_NAMES));
+        let (first, last) = (rng.word(&FIRST_NAMES), rng.word(&LAST_NAMES));
         let domain = domain(turn);
         match turn % 4 {
             0 => format!("{first}@{domain}"),

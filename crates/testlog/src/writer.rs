@@ -129,8 +129,7 @@ impl StreamWriter {
         let loses_first = rows_end > 3 && self.damage.loses_first_row();
         let rows_begin = usize::from(loses_first);
         let queued_at = script.rows[rows_begin].time;
-        let session =
-            WrittenSession { script, rows_begin, rows_end, has_gap: false, records: 0, spans: Vec::new() };
+        let session = WrittenSession { script, rows_begin, rows_end, has_gap: false, records: 0, spans: Vec::new() };
         let open = Open { session, next: rows_begin, queued_at };
         let slot = self.free.pop().unwrap_or(self.open.len());
         if slot == self.open.len() {
@@ -172,7 +171,7 @@ impl StreamWriter {
     /// Writes everything and closes the last file.
     pub(crate) fn finish(&mut self) {
         self.advance(i64::MAX);
-        self.close_file();
+        self.close_period();
     }
 
     /// A process began anew: it goes on with the same file, sometimes with a second header.
@@ -195,6 +194,9 @@ impl StreamWriter {
         let Some(File { log, .. }) = self.file.as_mut() else {
             return;
         };
+        if self.damage.repeats_header() {
+            write_header(&mut log.bytes, self.generation, self.direction, self.flush_at);
+        }
         if let Some(line) = self.damage.extra_line(row) {
             log.reject(&line);
         }
@@ -220,37 +222,79 @@ impl StreamWriter {
     /// Sees to it that the current file is that of the current flush.
     fn roll(&mut self) {
         let period = self.flush_at / if self.is_hourly { HOUR_MS } else { DAY_MS };
-        let instance = match &self.file {
-            Some(file) if file.period != period => 1,
-            Some(file) if file.log.bytes.len() > FILE_BYTES_MAX => file.instance + 1,
+        let mut instance = 1;
+        match &self.file {
+            Some(file) if file.period != period => self.close_period(),
+            Some(file) if file.log.bytes.len() > FILE_BYTES_MAX => {
+                instance = file.instance + 1;
+                self.close_file();
+            }
             Some(_) => return,
-            None => 1,
-        };
-        self.close_file();
-        let log = self.new_file(instance);
+            None => {}
+        }
+        let log = self.new_file(self.flush_at, instance);
         self.file = Some(File { log, period, instance });
     }
 
-    fn new_file(&mut self, instance: u32) -> LogFile {
-        let mut log = LogFile::new(self.path(self.flush_at, instance));
+    /// A file with nothing but its header.
+    fn new_file(&self, at: i64, instance: u32) -> LogFile {
+        let mut log = LogFile::new(self.path(at, instance).into());
         log.bytes.extend_from_slice("\u{feff}".as_bytes());
-        write_header(&mut log.bytes, self.generation, self.direction, self.flush_at);
+        write_header(&mut log.bytes, self.generation, self.direction, at);
         log
     }
 
-    fn path(&self, at: i64, instance: u32) -> Rc<str> {
+    fn path(&self, at: i64, instance: u32) -> String {
         let (year, month, day) = clock::date(at);
         let hour = if self.is_hourly { format!("{:02}", at.rem_euclid(DAY_MS) / HOUR_MS) } else { String::new() };
         let prefix = self.direction.prefix();
-        format!("{}/{prefix}{year:04}{month:02}{day:02}{hour}-{instance}.LOG", self.folder).into()
+        format!("{}/{prefix}{year:04}{month:02}{day:02}{hour}-{instance}.LOG", self.folder)
     }
 
-    /// Closes the current file, and lets damage to whole files happen to it and beside it.
-    fn close_file(&mut self) {
-        let Some(file) = self.file.take() else {
+    /// Closes the last file of a day or hour, and leaves beside it what damage leaves.
+    fn close_period(&mut self) {
+        let Some(file) = &self.file else {
             return;
         };
+        let at = file.period * if self.is_hourly { HOUR_MS } else { DAY_MS };
+        let instance = file.instance;
+        self.close_file();
+        if self.damage.strikes_file() {
+            self.files.push(self.new_file(at, instance + 1));
+        }
+        if self.damage.strikes_file() {
+            self.files.push(LogFile::new(self.path(at, instance + 2).into()));
+        }
+        if self.damage.strikes_file() {
+            self.files.push(self.connectivity_log(at));
+        }
+    }
+
+    fn close_file(&mut self) {
+        let Some(mut file) = self.file.take() else {
+            return;
+        };
+        if self.damage.strikes_file() {
+            file.log.cut_tail = Some(file.log.bytes.len() as u64);
+            file.log.bytes.extend_from_slice(&self.damage.tail(&clock::log_time(self.flush_at)));
+        }
         self.files.push(file.log);
+    }
+
+    /// A log of another kind that somebody has put into the folder.
+    fn connectivity_log(&self, at: i64) -> LogFile {
+        let path = self.path(at, 1).replace(&format!("/{}", self.direction.prefix()), "/CONNECTIVITY");
+        let mut log = LogFile::new(path.into());
+        log.is_log = false;
+        let time = clock::Time(at);
+        let lines = format!(
+            "\u{feff}#Software: Microsoft Exchange Server\r\n#Version: {}\r\n#Log-type: Transport Connectivity Log\r\n\
+             #Date: {time}\r\n#Fields: date-time,session,source,Destination,direction,description\r\n\
+             {time},08DC3990008000F1,SMTP,fabrikam.example,+,DnsConnectorDelivery\r\n",
+            self.generation.header_version()
+        );
+        log.bytes = lines.into_bytes();
+        log
     }
 }
 

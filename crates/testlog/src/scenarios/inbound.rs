@@ -5,7 +5,7 @@ use crate::{
     fact::{Refusal, Verb},
     plan::Plan,
     profile::{Direction, Profile, Role},
-    script::{Accept, Answer, Body, ChainRows, Greeting, Handshake, Mail, MessageIdRow, Recipient, Script},
+    script::{Accept, Answer, Body, ChainRows, Greeting, Handshake, Mail, MessageIdRow, Recipient, Script, Spelling},
     world::Host,
 };
 
@@ -90,11 +90,13 @@ pub(crate) fn secure(scene: &mut Scene<'_>, script: &mut Script, host: &Host) {
     script.handshake(scene, &Handshake { verb: Verb::StartTls, presented, received, result });
     let chain = match received {
         None => ChainRows { status: "EmptyCertificate", capabilities: "None", domain: "" },
-        Some(_) if scene.rng.chance(0.9) => {
-            ChainRows { status: "Valid", capabilities: "AcceptCloudServicesMail", domain: "mail.protection.outlook.com" }
-        }
+        Some(_) if scene.rng.chance(0.9) => ChainRows {
+            status: "Valid",
+            capabilities: "AcceptCloudServicesMail",
+            domain: "mail.protection.outlook.com",
+        },
         Some(_) => ChainRows {
-            status: *scene.rng.pick(&["UntrustedRoot", "CertificateExpired", "RevocationOffline", "SubjectMismatch"]),
+            status: scene.rng.word(&["UntrustedRoot", "CertificateExpired", "RevocationOffline", "SubjectMismatch"]),
             capabilities: "None",
             domain: "fabrikam.example",
         },
@@ -122,6 +124,7 @@ pub(crate) fn message(scene: &mut Scene<'_>, script: &mut Script) {
         is_pipelined: scene.rng.chance(0.7),
         tarpit_ms: scene.rng.chance(0.04).then_some(5_000),
         bytes,
+        spelling: Spelling::Usual,
     };
     permissions(script, usize::from(scene.rng.chance(0.3)));
     script.mail(scene.rng, &mail);
@@ -137,7 +140,11 @@ fn recipients<'a>(scene: &mut Scene<'a>) -> Vec<Recipient<'a>> {
     let recipient = |_| {
         let address = scene.user();
         let refusal = scene.rng.chance(0.03).then(|| match scene.rng.below(3) {
-            0 => Refusal::new(550, "5.1.10", "RESOLVER.ADR.RecipientNotFound; Recipient not found by SMTP address lookup"),
+            0 => Refusal::new(
+                550,
+                "5.1.10",
+                "RESOLVER.ADR.RecipientNotFound; Recipient not found by SMTP address lookup",
+            ),
             1 => Refusal::new(550, "5.1.1", "User unknown"),
             _ => Refusal::new(550, "5.7.54", "SMTP; Unable to relay recipient in non-accepted domain"),
         });

@@ -1,7 +1,15 @@
 //! What happens on a server: one file per kind of session, each a script for one or several connections.
 
+mod failures;
 mod inbound;
+mod inbound_proxy;
+mod internal;
 mod office365;
+mod outbound_proxy;
+mod partner;
+mod relay;
+mod scanner;
+mod submission;
 
 use crate::{
     clock,
@@ -24,7 +32,26 @@ pub(crate) struct Scenario {
 }
 
 /// All scenarios. Adding one is one file and one line.
-pub(crate) const SCENARIOS: &[Scenario] = &[office365::SCENARIO, inbound::SCENARIO];
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    office365::SCENARIO,
+    outbound_proxy::SCENARIO,
+    partner::SCENARIO,
+    failures::UNREACHABLE,
+    failures::TLS_FAILURE,
+    failures::TWO_CERTIFICATES,
+    failures::DROPPED,
+    inbound::SCENARIO,
+    inbound_proxy::SCENARIO,
+    internal::SENDING,
+    internal::RECEIVING,
+    internal::DELIVERY,
+    internal::SUBMISSION,
+    submission::SUBMISSION,
+    submission::CLIENT_PROXY,
+    submission::GUESSED,
+    relay::SCENARIO,
+    scanner::SCENARIO,
+];
 
 /// Where and when a scenario is played.
 pub(crate) struct Scene<'a> {

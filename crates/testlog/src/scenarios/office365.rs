@@ -6,7 +6,7 @@ use crate::{
     fact::{Refusal, Verb},
     plan::{Generation, Plan},
     profile::{Direction, Profile, Role},
-    script::{Accept, Answer, Body, ChainRows, Dial, Greeting, Handshake, Mail, Recipient, Script},
+    script::{Accept, Answer, Body, ChainRows, Dial, Greeting, Handshake, Mail, Recipient, Script, Spelling},
     world::Host,
 };
 
@@ -34,7 +34,7 @@ fn play(scene: &mut Scene<'_>) {
     secure(scene, &mut script, host, Some(presented));
     let refused = scene.rng.chance(refused_share(scene, presented));
     // A cached connection carries several messages.
-    let messages = if refused { 1 } else { *scene.rng.pick(&[1, 1, 1, 1, 2, 2, 3, 5]) };
+    let messages = if refused { 1 } else { *scene.rng.pick(&[1, 1, 1, 1, 1, 1, 2, 4]) };
     for _ in 0..messages {
         if refused {
             let refusal = refusal(scene, host, script.now);
@@ -63,7 +63,12 @@ pub(crate) fn connect(scene: &mut Scene<'_>, script: &mut Script, host: &Host) {
     let permissions = "SendRoutingHeaders SendOrganizationHeaders SendForestHeaders";
     let permissions = if scene.server.generation.joins_ehlo_rows() { permissions } else { "SendRoutingHeaders" };
     let remote = format!("{}:25", host.address);
-    script.dial(scene.rng, Dial { permissions, purpose: &[], local, remote });
+    script.dial(scene.rng, Dial { permissions, purpose: &[], links: vec![], local, remote });
+    connect_dialled(scene, script, host);
+}
+
+/// Banner and first EHLO of a session that is connected.
+pub(crate) fn connect_dialled(scene: &mut Scene<'_>, script: &mut Script, host: &Host) {
     script.banner(scene.rng, Greeting { name: &host.name, is_exchange: true, zone_hours: 0 });
     let seen = Some(scene.server.egress.as_str());
     script.ehlo(scene, HELO, Answer { name: &host.name, seen, capabilities: &OFFERS }, None);
@@ -102,6 +107,7 @@ pub(crate) fn message(scene: &mut Scene<'_>, script: &mut Script, host: &Host) {
         is_pipelined: true,
         tarpit_ms: None,
         bytes,
+        spelling: Spelling::Usual,
     };
     script.mail(scene.rng, &mail);
 }
@@ -123,6 +129,7 @@ pub(crate) fn refused_message(scene: &mut Scene<'_>, script: &mut Script, refusa
         is_pipelined: scene.rng.chance(0.8),
         tarpit_ms: None,
         bytes,
+        spelling: Spelling::Usual,
     };
     match scene.rng.below(10) {
         0..=1 => mail.refused = Some(refusal),
@@ -153,9 +160,8 @@ fn recipients<'a>(scene: &mut Scene<'a>, refused: f64) -> Vec<Recipient<'a>> {
     let count = *scene.rng.pick(&[1, 1, 1, 1, 1, 1, 2, 2, 3, 6]);
     let recipient = |turn: usize| {
         let address = scene.stranger();
-        let refusal = (turn > 0 && scene.rng.chance(refused)).then(|| {
-            Refusal::new(550, "5.4.1", "Recipient address rejected: Access denied.")
-        });
+        let refusal = (turn > 0 && scene.rng.chance(refused))
+            .then(|| Refusal::new(550, "5.4.1", "Recipient address rejected: Access denied."));
         Recipient { address, refusal }
     };
     (0..count).map(recipient).collect()
@@ -177,16 +183,16 @@ pub(crate) fn refusal(scene: &mut Scene<'_>, host: &Host, at: i64) -> Refusal {
     );
     let denied = "TenantAttribution; Relay Access Denied";
     match scene.rng.below(20) {
-        0..=9 => Refusal::new(550, "5.7.64", denied).from_peer(peer),
-        10 => Refusal::new(550, "5.7.64", &untrusted).from_peer(peer),
-        11..=12 => Refusal::new(550, "5.7.64", "Relay Access Denied ATTR36").with_attr("ATTR36").from_peer(peer),
-        13 => Refusal::new(550, "5.7.51", PARTNER_RESTRICTION).from_peer(peer),
-        14 => Refusal::new(451, "4.4.62", WRONG_REGION).with_attr("ATTR35").from_peer(peer),
-        15 => Refusal::new(451, "4.4.4", "Mail received as unauthenticated, incoming to a recipient domain configured in a hosted tenant which has no mail-enabled subscriptions. ATTR5").with_attr("ATTR5").from_peer(peer),
-        16 => Refusal::new(451, "4.3.2", "Temporary server error. Please try again later. ATTR55").with_attr("ATTR55").from_peer(peer),
-        17 => Refusal::new(451, "4.7.500", "Server busy. Please try again later from [203.0.113.7]. (S77714)").from_peer(peer),
-        18 => Refusal { code: 550, status: Some("5.7.511"), lines: BANNED.map(String::from).into(), ..Refusal::default() },
-        _ => certificate_refusal(scene, at).from_peer(peer),
+        0..=9 => Refusal::new(550, "5.7.64", denied).with_peer(peer),
+        10 => Refusal::new(550, "5.7.64", &untrusted).with_peer(peer),
+        11..=12 => Refusal::new(550, "5.7.64", "Relay Access Denied ATTR36").with_attr("ATTR36").with_peer(peer),
+        13 => Refusal::new(550, "5.7.51", PARTNER_RESTRICTION).with_peer(peer),
+        14 => Refusal::new(451, "4.4.62", WRONG_REGION).with_attr("ATTR35").with_peer(peer),
+        15 => Refusal::new(451, "4.4.4", UNAUTHENTICATED).with_attr("ATTR5").with_peer(peer),
+        16 => Refusal::new(451, "4.3.2", TEMPORARY).with_attr("ATTR55").with_peer(peer),
+        17 => Refusal::new(451, "4.7.500", BUSY).with_peer(peer),
+        18 => Refusal { lines: BANNED.map(String::from).into(), ..Refusal::new(550, "5.7.511", "") },
+        _ => certificate_refusal(scene, at).with_peer(peer),
     }
 }
 
@@ -206,6 +212,10 @@ const PARTNER_RESTRICTION: &str = "TenantInboundAttribution; There is a partner 
     message's recipient domain. The connector had either the RestrictDomainsToIPAddresses or \
     RestrictDomainsToCertificate set";
 const WRONG_REGION: &str = "Mail sent to the wrong Office 365 region. ATTR35";
+const UNAUTHENTICATED: &str = "Mail received as unauthenticated, incoming to a recipient domain configured in a \
+    hosted tenant which has no mail-enabled subscriptions. ATTR5";
+const TEMPORARY: &str = "Temporary server error. Please try again later. ATTR55";
+const BUSY: &str = "Server busy. Please try again later from [203.0.113.7]. (S77714)";
 const BANNED: [&str; 3] = [
     "Access denied, banned sender[203.0.113.7].",
     "To request removal from this list please forward this message to delist@messaging.example.",

@@ -15,6 +15,8 @@ pub(crate) struct Dial<'a> {
     pub(crate) permissions: &'a str,
     /// What follows `attempting to connect` in its context.
     pub(crate) purpose: &'a [&'a str],
+    /// Links that the purpose names.
+    pub(crate) links: Vec<Fact>,
     /// The local endpoint once connected.
     pub(crate) local: String,
     pub(crate) remote: String,
@@ -44,6 +46,7 @@ impl Script {
         self.idle_note(&[dial.permissions], &["Set Session Permissions"]);
         self.now += i64::from(rng.chance(0.1));
         self.note(&[], &[&["attempting to connect"], dial.purpose].concat());
+        dial.links.into_iter().for_each(|link| self.fact(link));
         self.wait(rng, 1, 60);
         self.set_local(dial.local);
         self.row(b'+', &[], &[]);
@@ -64,7 +67,12 @@ impl Script {
             let time = clock::banner_time(self.now, greeting.zone_hours);
             self.answer(&["220 ", greeting.name, " Microsoft ESMTP MAIL Service ready at ", &time]);
         } else {
-            self.answer(&["220 ", greeting.name, " ESMTP ", *rng.pick(&["Postfix", "Postfix (Debian)", "Exim 4.97", "mail gateway"])]);
+            self.answer(&[
+                "220 ",
+                greeting.name,
+                " ESMTP ",
+                rng.word(&["Postfix", "Postfix (Debian)", "Exim 4.97", "mail gateway"]),
+            ]);
         }
         self.name_remote(greeting.name);
     }
@@ -156,7 +164,7 @@ impl Script {
         self.answer(&["221 2.0.0 Service closing transmission channel"]);
         self.close(match self.direction {
             Direction::Send => "Local",
-            Direction::Receive => *rng.pick(&["Local", "Local", "QuitVerb"]),
+            Direction::Receive => rng.word(&["Local", "Local", "QuitVerb"]),
         });
     }
 

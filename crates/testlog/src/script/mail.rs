@@ -26,6 +26,18 @@ pub(crate) struct Mail<'a> {
     /// Milliseconds of tarpit before the answers.
     pub(crate) tarpit_ms: Option<i64>,
     pub(crate) bytes: i64,
+    pub(crate) spelling: Spelling,
+}
+
+/// How a client spells its commands; RFC 5321 lets it choose the case, and many add a blank that it forbids.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Spelling {
+    /// `MAIL FROM:<a@b>`
+    Usual,
+    /// `mail from:<a@b>`
+    LowerCase,
+    /// `MAIL FROM: <a@b>`
+    Spaced,
 }
 
 /// A recipient of a message.
@@ -76,7 +88,11 @@ impl Script {
     /// The transaction's rows.
     pub(crate) fn mail(&mut self, rng: &mut Rng, mail: &Mail<'_>) {
         self.message_id_before(rng, mail);
-        if mail.is_pipelined { self.pipelined_envelope(rng, mail) } else { self.stepwise_envelope(rng, mail) };
+        if mail.is_pipelined {
+            self.pipelined_envelope(rng, mail)
+        } else {
+            self.stepwise_envelope(rng, mail)
+        };
         let is_refused = mail.refused.is_some() || mail.recipients.iter().all(|recipient| recipient.refusal.is_some());
         if is_refused {
             return;
@@ -103,7 +119,10 @@ impl Script {
             MessageIdRow::Before => {
                 let record = (1 << 35) + rng.below(1 << 20);
                 let record = record.to_string();
-                self.note(&[], &["sending message with RecordId ", &record, " and InternetMessageId ", mail.message_id]);
+                self.note(
+                    &[],
+                    &["sending message with RecordId ", &record, " and InternetMessageId ", mail.message_id],
+                );
                 self.fact(Fact::NextMessageId(mail.message_id.into()));
             }
             MessageIdRow::BeforeUnnamed => self.idle_note(&[], &["sending message"]),
@@ -112,7 +131,8 @@ impl Script {
     }
 
     fn mail_command(&mut self, mail: &Mail<'_>) -> String {
-        let command = format!("MAIL FROM:<{}>{}", mail.from, mail.parameters);
+        let verb = mail.spelling.verb(["MAIL FROM:", "mail from:", "MAIL FROM: "]);
+        let command = format!("{verb}<{}>{}", mail.from, mail.parameters);
         self.command(&[&command]);
         self.fact(Fact::Mail(mail.from.into()));
         if self.direction == Direction::Receive {
@@ -122,8 +142,9 @@ impl Script {
         command
     }
 
-    fn recipient_command(&mut self, recipient: &Recipient<'_>) -> String {
-        let command = format!("RCPT TO:<{}>", recipient.address);
+    fn recipient_command(&mut self, spelling: Spelling, recipient: &Recipient<'_>) -> String {
+        let verb = spelling.verb(["RCPT TO:", "rcpt to:", "RCPT TO: "]);
+        let command = format!("{verb}<{}>", recipient.address);
         self.command(&[&command]);
         self.fact(Fact::Recipient(recipient.address.into()));
         command
@@ -134,7 +155,7 @@ impl Script {
         self.wait(rng, 0, 20);
         let mail_command = self.mail_command(mail);
         let commands: Vec<String> =
-            mail.recipients.iter().map(|recipient| self.recipient_command(recipient)).collect();
+            mail.recipients.iter().map(|recipient| self.recipient_command(mail.spelling, recipient)).collect();
         self.tarpit(mail);
         self.wait(rng, 5, 250);
         self.mail_answer(mail, &mail_command);
@@ -154,7 +175,7 @@ impl Script {
             return;
         }
         for recipient in &mail.recipients {
-            let command = self.recipient_command(recipient);
+            let command = self.recipient_command(mail.spelling, recipient);
             if recipient.refusal.is_some() {
                 self.tarpit(mail);
             }
@@ -208,12 +229,13 @@ impl Script {
     }
 
     fn dot(&mut self, rng: &mut Rng, mail: &Mail<'_>, refusal: Option<&Refusal>) {
-        self.command(&["DATA"]);
+        let command = mail.spelling.verb(["DATA", "data", "DATA"]);
+        self.command(&[command]);
         self.wait(rng, 1, 60);
         self.answer(&["354 Start mail input; end with <CRLF>.<CRLF>"]);
         self.message_id_during(mail);
         self.wait(rng, 20, 900);
-        self.end_of_data(rng, mail, "DATA", refusal);
+        self.end_of_data(rng, mail, command, refusal);
     }
 
     fn refused_data(&mut self, rng: &mut Rng, mail: &Mail<'_>, refusal: &Refusal) {
@@ -244,8 +266,19 @@ impl Script {
                 let seconds = format!("0.{:03}", rng.between(20, 900));
                 let speed = format!("{}.{:03}", rng.between(10, 99), rng.between(0, 999));
                 self.answer(&[
-                    "250 2.6.0 ", mail.message_id, " [InternalId=", &internal, ", Hostname=", host, "] ", &bytes,
-                    " bytes in ", &seconds, ", ", &speed, " KB/sec Queued mail for delivery",
+                    "250 2.6.0 ",
+                    mail.message_id,
+                    " [InternalId=",
+                    &internal,
+                    ", Hostname=",
+                    host,
+                    "] ",
+                    &bytes,
+                    " bytes in ",
+                    &seconds,
+                    ", ",
+                    &speed,
+                    " KB/sec Queued mail for delivery",
                 ]);
                 self.fact(Fact::MessageId(mail.message_id.into()));
             }
@@ -256,5 +289,11 @@ impl Script {
             Accept::Other => self.answer(&["250 2.0.0 Ok: queued as ", &rng.hex(11)]),
         }
         self.fact(Fact::DataAccepted);
+    }
+}
+
+impl Spelling {
+    fn verb(self, spellings: [&'static str; 3]) -> &'static str {
+        spellings[self as usize]
     }
 }

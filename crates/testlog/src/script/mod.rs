@@ -8,7 +8,7 @@ mod mail;
 mod tls;
 
 pub(crate) use connection::{Answer, Dial, Greeting};
-pub(crate) use mail::{Accept, Body, Mail, MessageIdRow, Recipient};
+pub(crate) use mail::{Accept, Body, Mail, MessageIdRow, Recipient, Spelling};
 pub(crate) use tls::{CIPHERS, ChainRows, Handshake};
 
 use crate::{

@@ -209,7 +209,9 @@ impl Script {
             return self.certificate_rows(scene, kind, side, id);
         }
         let titles = match layout {
-            Layout::RowWithDates => " Subject Issuer name Serial number Thumbprint Not before Not after Subject alternate names",
+            Layout::RowWithDates => {
+                " Subject Issuer name Serial number Thumbprint Not before Not after Subject alternate names"
+            }
             _ => {
                 " Certificate subject Certificate issuer name Certificate serial number Certificate thumbprint \
                  Certificate alternate names"
