@@ -99,8 +99,8 @@ fn write_whole(f: &mut Formatter<'_>, field: Field, text: &str) -> fmt::Result {
 /// Bare words are quoted more often: they could be an operator, or with their neighbours a thumbprint in groups.
 fn write_bare(f: &mut Formatter<'_>, text: &str, prefix: bool) -> fmt::Result {
     let is_operator = matches!(text, "AND" | "OR" | "NOT");
-    let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_operator || is_hex { write_quoted(f, text, prefix) } else { write_text(f, text, prefix) }
+    let is_group = text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_operator || is_group { write_quoted(f, text, prefix) } else { write_text(f, text, prefix) }
 }
 
 fn write_text(f: &mut Formatter<'_>, text: &str, prefix: bool) -> fmt::Result {

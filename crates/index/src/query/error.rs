@@ -129,10 +129,29 @@ fn unknown_field_advice(name: &str) -> String {
     }
 }
 
-/// The field whose name is a typing mistake away: nearest by edits, at most a third of the letters and one; else the
-/// first that the name begins.
+/// What people call a field by other words.
+const OTHER_NAMES: [(&str, Field); 12] = [
+    ("sender", Field::From),
+    ("recipient", Field::To),
+    ("ip", Field::Remote),
+    ("host", Field::Remote),
+    ("ehlo", Field::Helo),
+    ("cert", Field::Thumbprint),
+    ("certificate", Field::Thumbprint),
+    ("reply", Field::Text),
+    ("enhanced_status", Field::Status),
+    ("time", Field::Started),
+    ("date", Field::Started),
+    ("protocol", Field::TlsVersion),
+];
+
+/// The field that was meant: by another name, or a typing mistake away (nearest by edits, at most a third of the
+/// letters and one), else the first whose name begins so.
 fn nearest_field(name: &str) -> Option<Field> {
     let name = name.to_ascii_lowercase();
+    if let Some((_, field)) = OTHER_NAMES.iter().find(|(other, _)| *other == name) {
+        return Some(*field);
+    }
     let length = name.chars().count();
     let nearest = FIELDS.iter().map(|row| (edits(&name, row.name), row.field)).min_by_key(|(edits, _)| *edits)?;
     let begun = || FIELDS.iter().find(|row| length >= 3 && row.name.starts_with(&name)).map(|row| row.field);
@@ -210,6 +229,205 @@ fn push_shown(text: &mut String, c: char) -> usize {
             let start = text.len();
             let _ = write!(text, "{}", c.escape_default());
             text.len() - start
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::*;
+    use crate::query::Query;
+
+    #[track_caller]
+    fn rendered(query: &str) -> String {
+        Query::parse(query).expect_err("the query has a mistake").rendered()
+    }
+
+    #[test]
+    fn unknown_fields_are_answered_with_the_nearest() {
+        assert_snapshot!(rendered("presentd:97355AF6* status:5.7.64"), @r"
+        unknown field `presentd`
+          presentd:97355AF6* status:5.7.64
+          ^^^^^^^^
+        did you mean `presented`? Otherwise put a word with a colon in quotes to search it as text
+        ");
+        assert_snapshot!(rendered("https://x.example"), @r"
+        unknown field `https`
+          https://x.example
+          ^^^^^
+        fields are id session server role direction connector presented received thumbprint client_cert server_cert subject issuer serial san code status attr text peer_session proxy_session helo remote local egress_ip from to message_id tls tls_version cipher error complete started ended; put a word with a colon in quotes to search it as text
+        ");
+    }
+
+    #[track_caller]
+    fn check_nearest(name: &str, expected: Option<&str>) {
+        assert_eq!(nearest_field(name).map(Field::name), expected, "{name:?}");
+    }
+
+    #[test]
+    fn nearest_fields() {
+        check_nearest("statsu", Some("status"));
+        check_nearest("Stauts", Some("status"));
+        check_nearest("message-id", Some("message_id"));
+        check_nearest("messageid", Some("message_id"));
+        check_nearest("egressip", Some("egress_ip"));
+        check_nearest("thumb", Some("thumbprint"));
+        check_nearest("peer", Some("peer_session"));
+        check_nearest("sender", Some("from"));
+        check_nearest("xyzzy", None);
+        check_nearest("x", None);
+        check_nearest(&"x".repeat(4000), None);
+    }
+
+    #[test]
+    fn mark_stays_under_its_place() {
+        assert_snapshot!(rendered("组织内 \u{202e}\tstats:5.7.64 \u{1b}[31m"), @r"
+        unknown field `stats`
+          组织内 \u{202e}\tstats:5.7.64 \u{1b}[31m
+                           ^^^^^
+        did you mean `status`? Otherwise put a word with a colon in quotes to search it as text
+        ");
+        assert_snapshot!(rendered("role:前端"), @r"
+        `前端` is no value of `role`
+          role:前端
+               ^^^^
+        write frontend, hub, mailbox-delivery, mailbox-submission, edge or unknown
+        ");
+        assert_snapshot!(rendered("helo:x AND"), @r"
+        there is nothing to search for here
+          helo:x AND
+                    ^
+        ");
+    }
+
+    #[test]
+    fn long_queries_are_shown_around_the_place() {
+        let words = "word ".repeat(40);
+        assert_snapshot!(rendered(&format!("{words}status:x {words}")), @r"
+        `x` is no value of `status`
+          …rd word word word word word word word word word word status:x word word word word word word word word word word word word…
+                                                                       ^
+        write a status of three numbers or its beginning: 5.7.64, 5.7.*
+        ");
+    }
+
+    #[test]
+    fn signs_without_their_partner() {
+        assert_snapshot!(rendered(r#"helo:"mail"#), @r#"
+        the quote is never closed
+          helo:"mail
+               ^
+        "#);
+        assert_snapshot!(rendered("a (b OR (c"), @r"
+        the parenthesis is never closed
+          a (b OR (c
+                  ^
+        ");
+        assert_snapshot!(rendered("a) b"), @r"
+        the parenthesis was never opened
+          a) b
+           ^
+        ");
+        assert_snapshot!(rendered("code:[500 TO 559"), @r"
+        the range is never closed
+          code:[500 TO 559
+               ^
+        a range is `[a TO b]`, with `*` for an open end
+        ");
+    }
+
+    #[test]
+    fn terms_that_are_missing() {
+        assert_snapshot!(rendered("status: "), @r"
+        `status:` has no value
+          status: 
+          ^^^^^^^
+        ");
+        assert_snapshot!(rendered("a OR OR b"), @r"
+        there is nothing to search for here
+          a OR OR b
+               ^^
+        ");
+        assert_snapshot!(rendered("(; -)"), @r"
+        there is nothing to search for here
+          (; -)
+           ^^^
+        ");
+        assert_snapshot!(rendered("status:(5.7.64 OR from:x)"), @r"
+        a field cannot stand inside `status:( )`
+          status:(5.7.64 OR from:x)
+                            ^^^^
+        ");
+    }
+
+    #[test]
+    fn asterisks_and_ranges_in_the_wrong_place() {
+        assert_snapshot!(rendered("helo:*.contoso.com"), @r"
+        `*` can stand only at the end of a word
+          helo:*.contoso.com
+               ^
+        put the word in quotes if it has an asterisk; `*@domain` finds a domain
+        ");
+        assert_snapshot!(rendered("helo:[a TO b]"), @r"
+        there is no range here
+          helo:[a TO b]
+               ^^^^^^^^
+        ranges are `[a TO b]` on code, started, ended and the session ids
+        ");
+        assert_snapshot!(rendered("code:[559 TO 500]"), @r"
+        the range runs backwards
+          code:[559 TO 500]
+               ^^^^^^^^^^^^
+        ");
+    }
+
+    /// The problem alone, with the text that is marked.
+    #[track_caller]
+    fn check(query: &str, problem: &str, marked: &str) {
+        let error = Query::parse(query).expect_err("the query has a mistake");
+        assert_eq!((error.problem.to_string().as_str(), &query[error.at.clone()]), (problem, marked), "{query}");
+    }
+
+    #[test]
+    fn limits_are_named() {
+        check(&"a".repeat(4097), "the query is longer than 4096 bytes", "a");
+        let nested = |depth| format!("{}a{}", "(".repeat(depth), ")".repeat(depth));
+        check(&nested(21), "the query is nested deeper than 20", "(");
+        check(&format!("{}a", "-".repeat(21)), "the query is nested deeper than 20", "-");
+        check(&"a ".repeat(257), "the query has more than 256 terms", "a");
+        for fits in [nested(20), format!("{}a", "-".repeat(20)), "a ".repeat(256), "a".repeat(4096)] {
+            assert!(Query::parse(&fits).is_ok(), "{fits}");
+        }
+    }
+
+    #[test]
+    fn values_that_a_field_cannot_have() {
+        for (query, marked) in [
+            ("status:5.7", "5.7"),
+            ("status:57*", "57*"),
+            ("status:x", "x"),
+            ("code:250", "250"),
+            ("code:55", "55"),
+            ("code:>599", ">599"),
+            ("thumbprint:97355AF6", "97355AF6"),
+            ("session:08DC", "08DC"),
+            ("id:08DC399000800000", "08DC399000800000"),
+            ("role:mailbox", "mailbox"),
+            ("direction:out", "out"),
+            ("tls:maybe", "maybe"),
+            ("complete:maybe", "maybe"),
+            ("started:-24h", "-24h"),
+            ("started:2024-02-30", "2024-02-30"),
+            ("remote:104.47.0.0/33", "104.47.0.0/33"),
+            ("remote:300.1.1.1", "300.1.1.1"),
+            ("from:@contoso*", "@contoso*"),
+            ("text:;", ";"),
+            ("serial:xyz", "xyz"),
+        ] {
+            let (field, text) = query.split_once(':').expect("the query has a field");
+            check(query, &format!("`{}` is no value of `{field}`", text.trim_end_matches('\n')), marked);
         }
     }
 }

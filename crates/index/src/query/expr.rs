@@ -114,7 +114,8 @@ impl Expr {
     /// See [`Query::has_reply_term`].
     pub fn has_reply_term(&self) -> bool {
         match self {
-            Expr::All | Expr::Words(_) | Expr::Not(_) => false,
+            Expr::Not(expr) => matches!(&**expr, Expr::Not(expr) if expr.has_reply_term()),
+            Expr::All | Expr::Words(_) => false,
             Expr::Term(term) => term.field.is_of_reply(),
             Expr::And(parts) | Expr::Or(parts) => parts.iter().any(Expr::has_reply_term),
         }

@@ -5,7 +5,7 @@
 //!   certificates that the alternative names are those beside that reply;
 //! * without one: if the session has each; a certificate in any of its negotiations, or named in a reply.
 //!
-//! Everything else, NOT included, is decided by session. So `presented:A status:5.7.64` asks for the reply that A
+//! Everything else, NOT included, is decided by session; two NOTs are none. So `presented:A status:5.7.64` asks for the reply that A
 //! got, `(presented:A OR presented:B) status:5.7.64` the same for either, and `-status:5.7.64` for sessions without
 //! such a reply. Writing the alternatives out would take exponential time; what is computed for a reply below is
 //! whether an alternative holds that has, or has not yet, a term on replies.
@@ -116,7 +116,10 @@ impl<'s> Candidate<'s> {
             Expr::Term(term) if term.field.is_of_reply() => Settled::Reply(term),
             Expr::Term(term) if term.field.is_certificate() => Settled::Certificate(term),
             Expr::Term(term) => Settled::Known(has(self.session, term)),
-            Expr::Not(expr) => Settled::Known(!self.holds(&self.settle(expr))),
+            Expr::Not(expr) => match &**expr {
+                Expr::Not(expr) => self.settle(expr),
+                expr => Settled::Known(!self.holds(&self.settle(expr))),
+            },
             Expr::And(parts) => Settled::And(settle_all(parts)),
             Expr::Or(parts) => Settled::Or(settle_all(parts)),
         }
@@ -356,5 +359,465 @@ fn is_mailbox(matcher: &Matcher, address: &str) -> bool {
     match matcher {
         Matcher::Domain(wanted) => address.rsplit_once('@').is_some_and(|(_, domain)| fold(domain) == *wanted),
         _ => is_text(matcher, Some(address)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use smtplog::{Auth, AuthOutcome, Message, MessageOutcome, Role};
+
+    use super::{
+        super::samples::{START, negotiation, reply, session, stream, text, thumbprint},
+        *,
+    };
+
+    fn query(text: &str) -> Query {
+        Query::parse(text).expect("the query has no mistake")
+    }
+
+    /// Each line is a query; the first are answered by the session, the others are not.
+    #[track_caller]
+    fn check(session: &Session, answered: &[&str], not_answered: &[&str]) {
+        for line in answered {
+            assert!(query(line).matches(session), "{line} is not answered");
+        }
+        for line in not_answered {
+            assert!(!query(line).matches(session), "{line} is answered");
+        }
+    }
+
+    /// What is answered about the sample session, per field, and what is not.
+    #[track_caller]
+    fn check_sample(answered: &[&str], not_answered: &[&str]) {
+        check(&session(), answered, not_answered);
+    }
+
+    #[test]
+    fn stream_and_ids() {
+        check_sample(
+            &["id:EX001/hub/send/08DC399000800000", "id:ex001/HUB/send/08dc399000800000", "id:EX001*", "id:*"],
+            &["id:EX001/hub/send/08DC399000800001", "id:EX002*"],
+        );
+        check_sample(
+            &[
+                "session:08DC399000800000",
+                "session:08dc39*",
+                "session:[08DC399000000000 TO *]",
+                "session:>08DC390000000000",
+            ],
+            &[
+                "session:08DC399000800001",
+                "session:08DC38*",
+                "session:[* TO 08DC39900000FFFF]",
+                "session:08DC2F52AD76DC43",
+            ],
+        );
+        check_sample(
+            &["server:EX001", "server:ex0*", "server:EX001.contoso.com", "server:(EX002 OR EX001)"],
+            &["server:EX00", "server:EX002", "-server:EX*"],
+        );
+        check_sample(&["role:hub", "role:HUB", "role:h*", "direction:send"], &["role:frontend", "direction:receive"]);
+        check_sample(
+            &["peer_session:08DC2F52AD76DC43", "peer_session:08DC2F*", "proxy_session:08DC399000800001"],
+            &["peer_session:08DC399000800000", "proxy_session:08DC399000800000"],
+        );
+    }
+
+    #[test]
+    fn names_compare_whole_and_without_case() {
+        check_sample(
+            &["connector:\"outbound TO office 365\"", "connector:\"Outbound to\"*", "connector:Out*", "connector:*"],
+            &["connector:Outbound", "connector:\"to Office\"*", "connector:\"\""],
+        );
+        check_sample(&["helo:MAIL0.contoso.com", "helo:mail0*"], &["helo:contoso.com", "helo:mail1*"]);
+        check_sample(
+            &["tls_version:1.2", "tls_version:1*", "cipher:calg_aes*"],
+            &["tls_version:1.3", "cipher:CALG_RC4"],
+        );
+    }
+
+    #[test]
+    fn connectors_of_receive_are_found_without_their_server() {
+        let session = Session { connector: "EX1\\Default Frontend".into(), ..session() };
+        check(
+            &session,
+            &[
+                "connector:\"EX1\\Default Frontend\"",
+                "connector:EX1\\Default*",
+                "connector:\"Default Frontend\"",
+                "connector:Def*",
+            ],
+            &["connector:EX1", "connector:Frontend", "-connector:Default*"],
+        );
+    }
+
+    #[test]
+    fn refusals() {
+        check_sample(
+            &["code:550", "code:5*", "code:5xx", "code:55x", "code:[500 TO 550]", "code:>=550", "code:*"],
+            &["code:551", "code:4*", "code:<550", "code:>550"],
+        );
+        check_sample(
+            &["status:5.7.64", "status:5.7.*", "status:5.7.6*", "status:5*", "status:5.*"],
+            &["status:5.7.6", "status:5.7.640", "status:5.70.*", "status:4.*"],
+        );
+        check_sample(&["attr:ATTR36", "attr:attr3*", "attr:36", "attr:*"], &["attr:ATTR3", "attr:35"]);
+        check_sample(
+            &["text:relay", "text:\"relay access denied\"", "text:\"tenantattribution relay\"", "text:\"access den\"*"],
+            &["text:rela", "text:\"relay denied\"", "text:550", "text:winsock"],
+        );
+    }
+
+    #[test]
+    fn status_goes_by_level() {
+        let with = |status: &str| Session { replies: vec![reply(1, 550, status, "")], ..session() };
+        check(&with("5.7.1"), &["status:5.7.*", "status:5.7*"], &["status:5.7.64", "status:5.7.10"]);
+        check(&with("5.70.1"), &["status:5.*"], &["status:5.7.*"]);
+        check(&with(""), &["code:550", "-status:*"], &["status:*", "status:5.*"]);
+    }
+
+    #[test]
+    fn addresses() {
+        check_sample(
+            &[
+                "remote:104.47.88.42",
+                "remote:104.47.88.42:25",
+                "remote:104.47.0.0/16",
+                "remote:104.47.*",
+                "remote:104.47.88.42:2*",
+            ],
+            &[
+                "remote:104.47.88.42:26",
+                "remote:104.47.88.4",
+                "remote:104.48.0.0/16",
+                "remote:10.0.0.10",
+                "remote:104.4.*",
+            ],
+        );
+        check_sample(
+            &[
+                "remote:AM1EUR08.mail.protection.outlook.com",
+                "remote:am1*",
+                "local:10.0.0.10:22289",
+                "egress_ip:203.0.113.0/24",
+            ],
+            &["remote:AM1EUR08", "local:AM1*", "egress_ip:203.0.113.7:25"],
+        );
+    }
+
+    #[test]
+    fn masked_endpoints_are_text() {
+        let session = Session { local: text("10.**.**.31:25"), remote: text("[2001:db8::5]:53000"), ..session() };
+        check(
+            &session,
+            &["local:\"10.**.**.31:25\"", "local:\"10.**.**.31\"", "local:10.*"],
+            &["local:10.0.0.0/8", "local:\"10.**.**.31:26\""],
+        );
+        check(
+            &session,
+            &[
+                "remote:2001:db8::5",
+                "remote:[2001:db8::5]:53000",
+                "remote:[2001:db8::5]",
+                "remote:2001:db8::/32",
+                "remote:2001:db8:*",
+            ],
+            &["remote:2001:db8::6", "remote:[2001:db8::5]:25"],
+        );
+    }
+
+    #[test]
+    fn mail() {
+        check_sample(
+            &[
+                "from:user1@CONTOSO.com",
+                "from:<user1@contoso.com>",
+                "from:user1@*",
+                "from:@contoso.com",
+                "from:*@contoso.com",
+                "from:contoso.com",
+            ],
+            &["from:user1", "from:\"contoso.com\"", "from:@oso.com", "from:p@fabrikam.example", "from:\"\""],
+        );
+        check_sample(&["to:q@fabrikam.example", "to:@fabrikam.example", "to:q*"], &["to:user1@contoso.com", "to:r*"]);
+        check_sample(
+            &[
+                "message_id:<A1@mail.contoso.com>",
+                "message_id:a1@mail.contoso.com",
+                "message_id:a1@*",
+                "message_id:<a1*",
+            ],
+            &["message_id:a1", "message_id:mail.contoso.com"],
+        );
+    }
+
+    #[test]
+    fn null_sender_is_empty() {
+        let message =
+            Message { message_id: None, from: Text::default(), to: Vec::new(), outcome: MessageOutcome::Unknown };
+        let session = Session { messages: vec![message], ..session() };
+        check(
+            &session,
+            &["from:\"\"", "from:<>", "-from:*", "-message_id:*"],
+            &["from:*", "from:@contoso.com", "to:\"\""],
+        );
+    }
+
+    #[test]
+    fn outcomes_flags_and_times() {
+        check_sample(
+            &["tls:ok", "tls:OK", "tls:*", "complete:true", "complete:*"],
+            &["tls:failed", "tls:none", "complete:false"],
+        );
+        check_sample(
+            &[
+                "started:2024-03-01",
+                "started:2024-03",
+                "started:[2024-03-01 TO 2024-03-07]",
+                "started:2024-03-01T06:00",
+                "started:[* TO 2024-03-01]",
+            ],
+            &["started:2024-02-29", "started:[2024-03-02 TO *]", "started:>2024-03-01", "started:<2024-03-01"],
+        );
+        check_sample(
+            &["ended:2024-03-01T06:01:00.000Z", "started:2024-03-01T07:00+01:00", "ended:*"],
+            &["ended:2024-03-01T06:00"],
+        );
+        check(&Session { ended: None, ..session() }, &["-ended:*"], &["ended:[* TO *]"]);
+        let tls = smtplog::Tls::default();
+        check(&Session { tls, complete: false, ..session() }, &["tls:none", "-tls:*", "-complete:true"], &["tls:*"]);
+    }
+
+    #[test]
+    fn errors_are_failures_that_are_no_replies() {
+        let mut session = session();
+        session.negotiations[0].tls.error = text("UnknownCredentials");
+        let failed = Auth { outcome: AuthOutcome::Failed, mechanism: None, user: None, error: text("LogonDenied") };
+        session.auth = Some(failed);
+        check(
+            &session,
+            &["error:unknowncredentials", "error:\"winsock error\"", "error:10061", "error:logon*", "error:*"],
+            &["error:relay", "error:10060"],
+        );
+    }
+
+    #[test]
+    fn client_and_server_go_by_direction() {
+        check_sample(
+            &[
+                "presented:AAAAAA*",
+                "received:BBBBBB*",
+                "client_cert:AAAAAA*",
+                "server_cert:BBBBBB*",
+                "thumbprint:BBBBBB*",
+            ],
+            &["presented:BBBBBB*", "client_cert:BBBBBB*", "server_cert:AAAAAA*", "thumbprint:CC*"],
+        );
+        let receive = Session { stream: stream("EX001", Role::Frontend, Direction::Receive), ..session() };
+        check(
+            &receive,
+            &["presented:AA*", "server_cert:AA*", "client_cert:BB*", "client_cert:BB* code:550"],
+            &["client_cert:AA*", "server_cert:BB*", "server_cert:BB* code:550"],
+        );
+    }
+
+    #[test]
+    fn thumbprints_as_people_paste_them() {
+        let pairs = ["aa"; 20].join(" ");
+        let colons = ["AA"; 20].join(":");
+        check_sample(
+            &[
+                &format!("thumbprint:{pairs}"),
+                &format!("thumbprint:\u{200e}{pairs}"),
+                &format!("presented:\"{pairs}\""),
+                &format!("client_cert:{colons}"),
+                &format!("{pairs} status:5.7.64"),
+                &colons,
+                "aaaaaaaa*",
+            ],
+            &[&format!("server_cert:{pairs}"), &["bc"; 20].join(" "), "bbbc*"],
+        );
+    }
+
+    /// Two negotiations, each with its refusal: 0xAA got 5.7.64, 0xCC got 4.7.0, and that names 0xDD.
+    fn two_negotiations() -> Session {
+        let second = Reply {
+            presented: Some(thumbprint(0xCC)),
+            received: Some(thumbprint(0xDD)),
+            thumbprint: Some(thumbprint(0xEE)),
+            ..reply(40, 451, "4.7.0", "Try again")
+        };
+        let first = reply(17, 550, "5.7.64", "Relay Access Denied");
+        let negotiations = vec![negotiation(6, 0xAA, 0xBB), negotiation(30, 0xCC, 0xDD)];
+        Session { negotiations, replies: vec![first, second], ..session() }
+    }
+
+    #[test]
+    fn reply_terms_hold_for_one_reply() {
+        check(
+            &two_negotiations(),
+            &[
+                "presented:AA* received:DD*", // no reply term: any negotiation
+                "presented:AA* status:5.7.64",
+                "presented:AA* (server:EX001 status:5.7.64)",
+                "thumbprint:EE* code:451",
+                "thumbprint:EE*",
+                "(presented:AA* OR presented:CC*) status:4.7.0",
+                "(presented:AA* status:5.7.64) OR code:599",
+                "(status:5.7.64 OR server:EX2) presented:AA*",
+                "(status:4.7.0 OR server:EX001) presented:AA*", // the alternative on the server
+                "status:5.7.64 presented:AA* -status:5.7.1",
+                "-(presented:AA* status:4.7.0)",
+                "code:550 text:relay",
+            ],
+            &[
+                "presented:AA* status:4.7.0",
+                "presented:CC* (server:EX001 status:5.7.64)",
+                "status:5.7.64 code:451",
+                "status:5.7.64 text:again",
+                "(status:4.7.0 OR server:EX2) presented:AA*",
+                "(presented:CC* OR received:DD*) status:5.7.64",
+                "presented:AA* (code:451 OR text:again)",
+                "presented:AA* -status:4.7.0", // by session: another reply has it
+                "-(presented:AA* status:5.7.64)",
+            ],
+        );
+    }
+
+    #[track_caller]
+    fn check_replies(session: &Session, text: &str, expected: &[usize]) {
+        assert_eq!(query(text).matching_replies(session), expected, "{text}");
+    }
+
+    #[test]
+    fn matching_replies_are_those_that_were_asked_for() {
+        let session = two_negotiations();
+        check_replies(&session, "code:*", &[0, 1]);
+        check_replies(&session, "presented:CC* code:*", &[1]);
+        check_replies(&session, "code:550 OR text:again", &[0, 1]);
+        check_replies(&session, "NOT NOT code:550", &[0]);
+        check_replies(&session, "server:EX001", &[]);
+        check_replies(&session, "presented:AA*", &[]);
+        check_replies(&session, "-code:599", &[]);
+        check_replies(&session, "code:550 server:EX2", &[]);
+        check_replies(&session, "server:EX001 OR code:550", &[0]);
+    }
+
+    #[test]
+    fn window_is_about_replies_where_they_are_asked_for() {
+        let session = two_negotiations();
+        let seconds = |second: i64| Some(Timestamp(START.0 + second * 1_000));
+        let within = |text: &str, since, until| {
+            let query = query(text).within(Window { since: seconds(since), until: seconds(until) });
+            (query.matches(&session), query.matching_replies(&session))
+        };
+        assert_eq!(within("code:*", 0, 100), (true, vec![0, 1]));
+        assert_eq!(within("code:*", 17, 18), (true, vec![0]));
+        assert_eq!(within("code:*", 18, 40), (false, vec![]));
+        assert_eq!(within("code:550", 18, 100), (false, vec![]));
+        assert_eq!(within("-code:550", 18, 100), (true, vec![]));
+        assert_eq!(within("presented:AA*", 18, 19), (true, vec![]));
+        assert_eq!(within("*", 60, 61), (true, vec![]));
+        assert_eq!(within("*", 61, 99), (false, vec![]));
+        assert_eq!(within("*", -9, 0), (false, vec![]));
+        assert_eq!(within("*", -9, 1), (true, vec![]));
+    }
+
+    /// The front end's session presented 0xFF.
+    struct FrontEnd;
+
+    impl Via for FrontEnd {
+        fn presented(&self, _: &Session, link: SessionId) -> Option<Thumbprint> {
+            (link == SessionId(7)).then(|| thumbprint(0xFF))
+        }
+    }
+
+    #[test]
+    fn proxied_replies_belong_to_the_certificate_of_the_front_end() {
+        let proxied = Reply {
+            presented: None,
+            received: None,
+            presented_via: Some(SessionId(7)),
+            ..reply(17, 550, "5.7.64", "Relay Access Denied")
+        };
+        let session = Session { replies: vec![proxied], ..session() };
+        let check = |text: &str, expected: bool| {
+            assert_eq!(query(text).matches_via(&session, &FrontEnd), expected, "{text}");
+            assert_eq!(query(text).matching_replies_via(&session, &FrontEnd).len(), usize::from(expected), "{text}");
+        };
+        check("presented:FF* status:5.7.64", true);
+        check("client_cert:FF* status:5.7.64", true);
+        check("thumbprint:FF* status:5.7.64", true);
+        check("received:FF* status:5.7.64", false);
+        check("presented:AA* status:5.7.64", false);
+        check("presented:FF*", false); // this session did not present it
+        assert!(!query("presented:FF* status:5.7.64").matches(&session));
+        assert!(query("proxy_session:0000000000000007").matches(&session));
+    }
+
+    #[test]
+    fn bare_words_search_the_full_text() {
+        check_sample(
+            &[
+                "relay",
+                "RELAY denied",
+                "\"relay access denied\"",
+                "\"relay acc\"*",
+                "winsock",
+                "outbound 365",
+                "mail0",
+                "tenant*",
+                "*.contoso.com",
+            ],
+            &["rela", "\"relay denied\"", "fabrikam", "user1", "ex001", "calg"],
+        );
+        check_sample(&["*", "", "  ", "relay - denied;", "-nothing"], &["-*", "-relay", "relay nothing"]);
+    }
+
+    #[test]
+    fn bare_words_are_looked_up_as_what_they_look_like() {
+        check_sample(
+            &[
+                "08DC399000800000",
+                "08dc2f52ad76dc43",
+                "08DC399000800001",
+                "08DC2F52AD76DC43]",
+                "EX001/hub/send/08DC399000800000",
+                "104.47.88.42",
+                "104.47.88.42:25",
+                "10.0.0.10",
+                "203.0.113.0/24",
+                "104.47.*",
+                "user1@contoso.com",
+                "<p@fabrikam.example>",
+                "user1@*",
+                "<a1@mail.contoso.com>",
+                "fabrikam.example",
+                "*@fabrikam.example",
+                "AM1EUR08.mail.protection.outlook.com",
+                "5.7.64",
+                "550",
+                "\"550 5.7.64 TenantAttribution; Relay Access Denied\"",
+                "550 5.7.64 TenantAttribution; Relay Access Denied",
+                "\"550-5.7.64 TenantAttr\"*",
+            ],
+            &[
+                "08DC399000800009",
+                "EX001/hub/send/08DC399000800009",
+                "104.47.88.43",
+                "104.47.88.42:26",
+                "user2@contoso.com",
+                "fabrikam.org",
+                "5.7.1",
+                "551",
+                "\"550 5.7.1 TenantAttribution\"",
+                "\"550 5.7.64 Relay\" text:nothing",
+            ],
+        );
+    }
+
+    #[test]
+    fn names_of_certificates_wait_for_the_catalog() {
+        check_sample(&["-subject:contoso"], &["subject:contoso", "issuer:*", "serial:01", "san:*.contoso.com"]);
     }
 }

@@ -147,3 +147,76 @@ fn is_status(word: &str) -> bool {
     let is_number = |part: &&str| (1..=3).contains(&part.len()) && part.bytes().all(|digit| digit.is_ascii_digit());
     parts.len() == 3 && matches!(parts[0], "2" | "4" | "5") && parts.iter().all(is_number)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::Query;
+
+    /// What a bare word is looked up as, besides as text.
+    #[track_caller]
+    fn check(query: &str, expected: &str) {
+        let Ok(Query { expr: Expr::Words(words), .. }) = Query::parse(query) else {
+            panic!("{query} is not one bare word");
+        };
+        let meanings: Vec<String> = words.meanings.iter().map(Expr::to_string).collect();
+        assert_eq!(meanings.join(", "), expected, "{query}");
+    }
+
+    const THUMBPRINT: &str = "97355AF6DC2629ECCB2289C931D706332F3CF022";
+
+    #[test]
+    fn words_are_only_words() {
+        for word in ["relay", "2024-03-01", "2024-03-01T06:00:00.000Z", "1.2.3.4.5", "e.g.", "dead*", "12345", "6.7.64"]
+        {
+            check(word, "");
+        }
+    }
+
+    #[test]
+    fn ids_of_certificates_and_sessions() {
+        check(THUMBPRINT, &format!("thumbprint:{THUMBPRINT}"));
+        check(&format!("\"\u{200e}{}\"", THUMBPRINT.to_lowercase()), &format!("thumbprint:{THUMBPRINT}"));
+        check("97355AF6*", "thumbprint:97355AF6*");
+        check(
+            "08dc399000800000",
+            "session:08DC399000800000, peer_session:08DC399000800000, proxy_session:08DC399000800000",
+        );
+        check("EX1/hub/send/08DC399000800000", "id:ex1/hub/send/08dc399000800000");
+        check(
+            "EX1/hub/send/0000000000000000@20240301T060006307Z",
+            r#"id:ex1/hub/send/0000000000000000@20240301t060006307z"#,
+        );
+    }
+
+    #[test]
+    fn addresses() {
+        check("10.0.0.1", "remote:10.0.0.1, local:10.0.0.1, egress_ip:10.0.0.1");
+        check("(10.0.0.1:25)", "remote:10.0.0.1:25, local:10.0.0.1:25, egress_ip:10.0.0.1:25");
+        check("[10.0.0.1]", "remote:10.0.0.1, local:10.0.0.1, egress_ip:10.0.0.1");
+        check("[2001:db8::5]:25", "remote:[2001:db8::5]:25, local:[2001:db8::5]:25, egress_ip:[2001:db8::5]:25");
+        check("10.0.0.0/8", "remote:10.0.0.0/8, local:10.0.0.0/8, egress_ip:10.0.0.0/8");
+        check("10.0.*", "remote:10.0.*, local:10.0.*, egress_ip:10.0.*");
+    }
+
+    #[test]
+    fn mail() {
+        check("User@Contoso.com", "from:user@contoso.com, to:user@contoso.com, message_id:user@contoso.com");
+        check("<a@b>", "from:a@b, to:a@b, message_id:a@b");
+        check("user@*", "from:user@*, to:user@*, message_id:user@*");
+        check("*@contoso.com", "from:@contoso.com, to:@contoso.com");
+        check("contoso.com", "from:@contoso.com, to:@contoso.com, helo:contoso.com, remote:contoso.com");
+        check("\"<unique id>\"", r#"message_id:"unique id""#);
+    }
+
+    #[test]
+    fn replies() {
+        check("550", "code:550");
+        check("5.7.64,", "status:5.7.64");
+        check("\"550 5.7.64\"", "code:550 status:5.7.64");
+        check("\"550-5.7.1 Unable to relay\"", r#"code:550 status:5.7.1 text:"Unable to relay""#);
+        check("\"451 Try again\"*", r#"code:451 text:"Try again"*"#);
+        check("55*", "");
+        check("\"250 OK\"", "");
+    }
+}

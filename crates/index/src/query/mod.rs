@@ -43,6 +43,8 @@ mod text;
 
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod samples;
 
 pub use error::{Problem, QueryError};
 pub use expr::{Expr, Place, Query, Term, Words};

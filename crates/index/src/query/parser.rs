@@ -203,3 +203,83 @@ impl<'q> Parser<'q> {
         QueryError { query: self.query.to_owned(), at, problem }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A query, and how it is written back: what was understood.
+    #[track_caller]
+    fn check(query: &str, expected: &str) {
+        let written = parse(query).map_or_else(|error| error.rendered(), |expr| expr.to_string());
+        assert_eq!(written, expected, "{query}");
+    }
+
+    #[test]
+    fn and_binds_closer_than_or() {
+        check("a b OR c d", "a b OR c d");
+        check("(a b) OR (c AND d)", "a b OR c d");
+        check("a (b OR c) d", "a (b OR c) d");
+        check("a OR (b OR (c))", "a OR b OR c");
+        check("a && b || c", "a b OR c");
+        check("NOT a b", "-a b");
+        check("-(a OR b) -(c d)", "-(a OR b) -(c d)");
+        check("NOT NOT a", "a");
+        check("a AND NOT b", "a -b");
+        check("", "*");
+        check("* status:*", "* status:*");
+    }
+
+    #[test]
+    fn contract_example() {
+        check(
+            r#"presented:97355AF6* status:5.7.64 server:EX0* "relay access denied" -connector:Internet remote:104.47.0.0/16"#,
+            r#"presented:97355AF6* status:5.7.64 server:ex0* "relay access denied" -connector:internet remote:104.47.0.0/16"#,
+        );
+    }
+
+    #[test]
+    fn fields_have_groups() {
+        check("status:(5.7.64 OR 5.7.1)", "status:5.7.64 OR status:5.7.1");
+        check("server:(EX1* -EX10) tls:ok", "server:ex1* -server:ex10 tls:ok");
+        check("code:([500 TO 559] OR 451) x", "(code:[500 TO 559] OR code:451) x");
+        check("STATUS:5.7.64 Tls:OK", "status:5.7.64 tls:ok");
+    }
+
+    #[test]
+    fn beginnings_and_comparisons_are_ranges() {
+        check("code:5*", "code:[500 TO 599]");
+        check("code:5xx", "code:[500 TO 599]");
+        check("code:[200 TO 450]", "code:[400 TO 450]");
+        check("code:>550", "code:[551 TO 599]");
+        check("code:<=550", "code:[400 TO 550]");
+        check("session:08dc*", "session:[08DC000000000000 TO 08DCFFFFFFFFFFFF]");
+        check("started:>=2024-03-01", "started:[2024-03-01T00:00:00.000Z TO *]");
+        check("started:>2024-03-01", "started:[2024-03-02T00:00:00.000Z TO *]");
+        check("started:[2024-03-01 TO 2024-03-07]", "started:[2024-03-01T00:00:00.000Z TO 2024-03-07T23:59:59.999Z]");
+        check("ended:<2024", "ended:[* TO 2023-12-31T23:59:59.999Z]");
+    }
+
+    #[test]
+    fn values_are_brought_into_one_form() {
+        check("server:EX001.contoso.com", "server:ex001");
+        check("attr:36", "attr:attr36");
+        check("from:<User1@Contoso.com>", "from:user1@contoso.com");
+        check("to:*@Contoso.com", "to:@contoso.com");
+        check("to:contoso.com", "to:@contoso.com");
+        check("to:\"contoso.com\"", "to:\"contoso.com\"");
+        check("message_id:<A@b>", "message_id:a@b");
+        check("serial:00:0d:5a", "serial:D5A");
+        check("remote:104.47.1.2/16", "remote:104.47.0.0/16");
+        check("remote:[::ffff:10.0.0.1]:25", "remote:10.0.0.1:25");
+        check("thumbprint:\u{200e}97:35*", "thumbprint:9735*");
+        check("san:*.contoso.com", "san:\"*.contoso.com\"");
+        check(r#"connector:"EX1\Default "*"#, r#"connector:"ex1\\default "*"#);
+    }
+
+    #[test]
+    fn punctuation_alone_is_passed_over() {
+        check("relay - denied ;", "relay denied");
+        check("[AM1 08DC2F52AD76DC43]", r#""[AM1" "08DC2F52AD76DC43]""#);
+    }
+}

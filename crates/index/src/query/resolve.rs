@@ -97,3 +97,81 @@ fn sorted(mut thumbprints: Vec<Thumbprint>) -> Vec<Thumbprint> {
     thumbprints.dedup();
     thumbprints
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::{FIELDS, samples};
+
+    /// A catalog of certificate 0xAA and of one that no session showed.
+    struct Catalog;
+
+    const SUBJECT: &str = "CN=mail.contoso.com, O=Contoso";
+
+    impl CertificateNames for Catalog {
+        fn thumbprints(&self, name: CertificateName, matcher: &Matcher) -> Vec<Thumbprint> {
+            let names = match name {
+                CertificateName::Any => vec![SUBJECT, "CN=DigiCert CA", "00D5A1B2", "*.contoso.com"],
+                CertificateName::Subject => vec![SUBJECT],
+                CertificateName::Issuer => vec!["CN=DigiCert CA"],
+                CertificateName::Serial => vec!["00D5A1B2"],
+                CertificateName::San => vec!["mail.contoso.com", "*.contoso.com"],
+            };
+            let is_known = names.into_iter().any(|name| matcher.is_name(name));
+            if is_known { vec![samples::thumbprint(0xAA), samples::thumbprint(0x11)] } else { Vec::new() }
+        }
+    }
+
+    fn resolved(query: &str) -> Query {
+        Query::parse(query).expect("the query has no mistake").resolve(&Catalog)
+    }
+
+    #[track_caller]
+    fn check(query: &str, expected: bool) {
+        assert_eq!(resolved(query).matches(&samples::session()), expected, "{query}");
+    }
+
+    #[test]
+    fn names_become_thumbprints() {
+        let (first, second) = (samples::thumbprint(0x11), samples::thumbprint(0xAA));
+        assert_eq!(resolved("issuer:digicert").to_string(), format!("thumbprint:({first} OR {second})"));
+        assert_eq!(resolved("issuer:thawte").to_string(), "-*");
+        check("subject:mail.contoso.com", true);
+        check("subject:\"o contoso\"", true);
+        check("subject:digicert", false);
+        check("issuer:digi*", true);
+        check("serial:d5a1b2", true);
+        check("serial:\"D5 A1\"*", true);
+        check("serial:A1B2", false);
+        check("san:*.contoso.com", true);
+        check("san:*", true);
+        check("-subject:contoso", false);
+    }
+
+    #[test]
+    fn resolved_names_are_terms_on_certificates() {
+        check("subject:contoso status:5.7.64", true);
+        let mut session = samples::session();
+        session.replies[0].presented = None;
+        assert!(!resolved("subject:contoso status:5.7.64").matches(&session));
+        assert!(resolved("subject:contoso server:EX001").matches(&session));
+    }
+
+    #[test]
+    fn bare_words_mean_names_as_well() {
+        check("digicert", true);
+        check("\"mail contoso\"", true);
+        check("thawte", false);
+        check("d5a1b2", false); // the serial has its zeros, and words are compared as written
+        check("00d5a1b2", true);
+    }
+
+    #[test]
+    fn other_fields_stay() {
+        let is_name =
+            |example: &str| ["subject", "issuer", "serial", "san"].iter().any(|name| example.starts_with(name));
+        for row in FIELDS.iter().filter(|row| !is_name(row.example)) {
+            assert_eq!(Ok(resolved(row.example)), Query::parse(row.example), "{}", row.example);
+        }
+    }
+}

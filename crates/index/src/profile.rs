@@ -1,0 +1,191 @@
+//! Profiles and reply classes: the parts of a session that many sessions share.
+//!
+//! A fleet has a few hundred combinations of server, connector, TLS parameters and certificates, and as few of code,
+//! status and certificate among its refusals. Each combination is kept once per split and numbered; a session has the
+//! number of its [`Profile`] and those of its [`ReplyClass`]es. A query on these fields is answered on the few
+//! combinations first and becomes a handful of postings. The same-reply rule (CONTRACT 5) is exact there: a class
+//! *is* the pairing of certificate, code and status.
+
+use std::sync::Arc;
+
+use smtplog::{
+    Auth, AuthOutcome, Direction, NegotiationVerb, ReplySide, Role, Session, Stream, Text, Thumbprint, Tls, TlsOutcome,
+};
+
+use crate::codec::{Decoder, put_number, put_text};
+
+/// What sessions share: stream, connector, negotiations without their sequence numbers, AUTH without its user.
+#[derive(Clone, Debug)]
+pub(crate) struct Profile {
+    pub(crate) stream: Arc<Stream>,
+    pub(crate) connector: Text,
+    pub(crate) complete: bool,
+    pub(crate) negotiations: Vec<ProfileNegotiation>,
+    pub(crate) auth: Option<Auth>,
+}
+
+/// A negotiation without its sequence number.
+#[derive(Clone, Debug)]
+pub(crate) struct ProfileNegotiation {
+    pub(crate) verb: NegotiationVerb,
+    pub(crate) tls: Tls,
+    pub(crate) presented: Option<Thumbprint>,
+    pub(crate) received: Option<Thumbprint>,
+}
+
+/// What refusals share: who gave it, code, status, attribution, and the certificates of their negotiation.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ReplyClass {
+    pub(crate) side: ReplySide,
+    pub(crate) code: u16,
+    pub(crate) status: Option<Text>,
+    pub(crate) attr: Option<Text>,
+    pub(crate) presented: Option<Thumbprint>,
+    pub(crate) received: Option<Thumbprint>,
+    pub(crate) thumbprint: Option<Thumbprint>,
+    /// Whether the certificate has to be looked up at the front end's session.
+    pub(crate) via: bool,
+}
+
+/// Writes the profile of a session.
+pub(crate) fn put_profile(out: &mut Vec<u8>, session: &Session) {
+    put_text(out, session.stream.server.as_bytes());
+    out.push(session.stream.role as u8);
+    out.push(session.stream.direction as u8);
+    put_text(out, session.connector.as_bytes());
+    out.push(u8::from(session.complete));
+    put_number(out, session.negotiations.len() as u64);
+    for negotiation in &session.negotiations {
+        out.push(negotiation.verb as u8);
+        put_tls(out, &negotiation.tls);
+        put_thumbprint(out, negotiation.presented);
+        put_thumbprint(out, negotiation.received);
+    }
+    out.push(u8::from(session.auth.is_some()));
+    if let Some(auth) = &session.auth {
+        out.push(u8::from(auth.outcome == AuthOutcome::Ok));
+        put_option(out, auth.mechanism.as_deref());
+        put_option(out, auth.error.as_deref());
+    }
+}
+
+impl Profile {
+    /// Reads what [`put_profile`] wrote.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Profile> {
+        let from = &mut Decoder::new(bytes);
+        let server = std::str::from_utf8(from.text()?).ok()?.into();
+        let role = *Role::ALL.get(usize::from(from.byte()?))?;
+        let direction = *Direction::ALL.get(usize::from(from.byte()?))?;
+        let connector = text(from)?;
+        let complete = from.byte()? != 0;
+        let count = from.number()?;
+        let negotiations = (0..count).map(|_| negotiation(from)).collect::<Option<Vec<_>>>()?;
+        let auth = if from.byte()? == 0 { None } else { Some(auth(from)?) };
+        let stream = Arc::new(Stream { server, role, direction });
+        Some(Profile { stream, connector, complete, negotiations, auth })
+    }
+
+    /// TLS of the last negotiation, which is the session's.
+    pub(crate) fn tls(&self) -> Tls {
+        self.negotiations.last().map(|last| last.tls.clone()).unwrap_or_default()
+    }
+}
+
+fn negotiation(from: &mut Decoder<'_>) -> Option<ProfileNegotiation> {
+    let verb = match from.byte()? {
+        0 => NegotiationVerb::StartTls,
+        1 => NegotiationVerb::AnonymousTls,
+        _ => NegotiationVerb::Unknown,
+    };
+    Some(ProfileNegotiation { verb, tls: tls(from)?, presented: thumbprint(from)?, received: thumbprint(from)? })
+}
+
+fn auth(from: &mut Decoder<'_>) -> Option<Auth> {
+    let outcome = if from.byte()? != 0 { AuthOutcome::Ok } else { AuthOutcome::Failed };
+    Some(Auth { outcome, mechanism: option(from)?, user: None, error: option(from)? })
+}
+
+fn put_tls(out: &mut Vec<u8>, tls: &Tls) {
+    out.push(tls.outcome as u8);
+    for value in [&tls.version, &tls.cipher, &tls.mac, &tls.key_exchange, &tls.error, &tls.chain_status] {
+        put_option(out, value.as_deref());
+    }
+    put_option(out, tls.domain_capabilities.as_deref());
+    put_option(out, tls.domain_status.as_deref());
+    put_number(out, tls.cipher_bits.map_or(0, |bits| u64::from(bits) + 1));
+}
+
+fn tls(from: &mut Decoder<'_>) -> Option<Tls> {
+    let outcome = match from.byte()? {
+        0 => TlsOutcome::Ok,
+        1 => TlsOutcome::Failed,
+        _ => TlsOutcome::None,
+    };
+    Some(Tls {
+        outcome,
+        version: option(from)?,
+        cipher: option(from)?,
+        mac: option(from)?,
+        key_exchange: option(from)?,
+        error: option(from)?,
+        chain_status: option(from)?,
+        domain_capabilities: option(from)?,
+        domain_status: option(from)?,
+        cipher_bits: from.number()?.checked_sub(1).and_then(|bits| u32::try_from(bits).ok()),
+    })
+}
+
+/// Writes the class of a reply.
+pub(crate) fn put_reply_class(out: &mut Vec<u8>, reply: &smtplog::Reply) {
+    out.push(u8::from(reply.side == ReplySide::Local) | u8::from(reply.presented_via.is_some()) << 1);
+    put_number(out, u64::from(reply.code));
+    put_option(out, reply.status.as_deref());
+    put_option(out, reply.attr.as_deref());
+    put_thumbprint(out, reply.presented);
+    put_thumbprint(out, reply.received);
+    put_thumbprint(out, reply.thumbprint);
+}
+
+impl ReplyClass {
+    /// Reads what [`put_reply_class`] wrote.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<ReplyClass> {
+        let from = &mut Decoder::new(bytes);
+        let flags = from.byte()?;
+        Some(ReplyClass {
+            side: if flags & 1 != 0 { ReplySide::Local } else { ReplySide::Remote },
+            via: flags & 2 != 0,
+            code: u16::try_from(from.number()?).ok()?,
+            status: option(from)?,
+            attr: option(from)?,
+            presented: thumbprint(from)?,
+            received: thumbprint(from)?,
+            thumbprint: thumbprint(from)?,
+        })
+    }
+}
+
+fn put_thumbprint(out: &mut Vec<u8>, thumbprint: Option<Thumbprint>) {
+    out.push(u8::from(thumbprint.is_some()));
+    if let Some(thumbprint) = thumbprint {
+        out.extend_from_slice(&thumbprint.0);
+    }
+}
+
+fn thumbprint(from: &mut Decoder<'_>) -> Option<Option<Thumbprint>> {
+    if from.byte()? == 0 { Some(None) } else { Some(Some(Thumbprint(from.array()?))) }
+}
+
+fn put_option(out: &mut Vec<u8>, text: Option<&str>) {
+    out.push(u8::from(text.is_some()));
+    if let Some(text) = text {
+        put_text(out, text.as_bytes());
+    }
+}
+
+fn option(from: &mut Decoder<'_>) -> Option<Option<Text>> {
+    if from.byte()? == 0 { Some(None) } else { Some(Some(text(from)?)) }
+}
+
+fn text(from: &mut Decoder<'_>) -> Option<Text> {
+    Text::from_utf8(from.text()?).ok()
+}

@@ -1,0 +1,100 @@
+//! The dictionaries of a split: those being built and those read in place.
+
+use std::sync::Arc;
+
+use smtplog::{Reply, Session, SourceSpan};
+
+use crate::{
+    dictionary::{Dictionary, DictionaryBuilder},
+    profile::{Profile, ReplyClass, put_profile, put_reply_class},
+};
+
+/// Names of the dictionaries' files in a split, in the order of [`Builders::encode`].
+pub(crate) const FILES: [&str; 7] = ["profiles", "replies", "names", "hosts", "mailboxes", "texts", "sources"];
+
+/// The dictionaries of a split that is being written.
+#[derive(Default)]
+pub(crate) struct Builders {
+    profiles: DictionaryBuilder,
+    replies: DictionaryBuilder,
+    /// HELO names, names of remotes and of peers.
+    pub(crate) names: DictionaryBuilder,
+    /// Addresses of endpoints, and endpoints that have no port.
+    pub(crate) hosts: DictionaryBuilder,
+    /// Envelope addresses.
+    pub(crate) mailboxes: DictionaryBuilder,
+    /// Texts of refusals without what is unique to them, and of failures.
+    pub(crate) texts: DictionaryBuilder,
+    sources: DictionaryBuilder,
+    scratch: Vec<u8>,
+    /// The source numbered last: sessions of one file follow one another.
+    last_source: Option<([u8; 32], u32)>,
+}
+
+impl Builders {
+    pub(crate) fn profile(&mut self, session: &Session) -> u32 {
+        self.scratch.clear();
+        put_profile(&mut self.scratch, session);
+        self.profiles.number(&self.scratch)
+    }
+
+    pub(crate) fn reply_class(&mut self, reply: &Reply) -> u32 {
+        self.scratch.clear();
+        put_reply_class(&mut self.scratch, reply);
+        self.replies.number(&self.scratch)
+    }
+
+    pub(crate) fn source(&mut self, source: &SourceSpan) -> u32 {
+        if let Some((identity, number)) = self.last_source
+            && identity == source.identity
+        {
+            return number;
+        }
+        self.scratch.clear();
+        self.scratch.extend_from_slice(&source.identity);
+        self.scratch.extend_from_slice(source.file.as_bytes());
+        let number = self.sources.number(&self.scratch);
+        self.last_source = Some((source.identity, number));
+        number
+    }
+
+    /// Bytes held, for the bound on a split's memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.all().iter().map(|builder| builder.bytes()).sum()
+    }
+
+    pub(crate) fn encode(&self) -> [Vec<u8>; 7] {
+        self.all().map(DictionaryBuilder::encode)
+    }
+
+    fn all(&self) -> [&DictionaryBuilder; 7] {
+        let Builders { profiles, replies, names, hosts, mailboxes, texts, sources, .. } = self;
+        [profiles, replies, names, hosts, mailboxes, texts, sources]
+    }
+}
+
+/// The dictionaries of a written split.
+pub(crate) struct Dictionaries<'a> {
+    pub(crate) profiles: &'a [Profile],
+    pub(crate) replies: &'a [ReplyClass],
+    pub(crate) names: Dictionary<'a>,
+    pub(crate) hosts: Dictionary<'a>,
+    pub(crate) mailboxes: Dictionary<'a>,
+    pub(crate) texts: Dictionary<'a>,
+    pub(crate) sources: Dictionary<'a>,
+}
+
+impl<'a> Dictionaries<'a> {
+    pub(crate) fn profile(&self, number: u32) -> Option<&'a Profile> {
+        self.profiles.get(number as usize)
+    }
+
+    pub(crate) fn reply_class(&self, number: u32) -> Option<&'a ReplyClass> {
+        self.replies.get(number as usize)
+    }
+
+    pub(crate) fn source(&self, number: u32) -> Option<(Arc<str>, [u8; 32])> {
+        let (identity, file) = self.sources.text(number)?.split_first_chunk::<32>()?;
+        Some((std::str::from_utf8(file).ok()?.into(), *identity))
+    }
+}

@@ -1,0 +1,366 @@
+//! Stored records: what gives a session back without its log.
+//!
+//! A record holds only what the columns and dictionaries of its split do not: numbers into dictionaries, times relative
+//! to the session's start, and the few texts that are unique to a session. It is some 60 bytes before compression.
+
+use std::sync::Arc;
+
+use smtplog::{
+    Message, MessageOutcome, Negotiation, Peer, ProxyKind, ProxyLink, ProxyRole, Reply, Session, SessionId, SourceSpan,
+    Text, Timestamp,
+};
+
+use super::dictionaries::{Builders, Dictionaries};
+use crate::codec::{Decoder, put_number, put_signed, put_text};
+
+/// What the columns hold of a session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Columns {
+    pub(crate) started: Timestamp,
+    pub(crate) last: Timestamp,
+    pub(crate) session: SessionId,
+}
+
+/// The numbers that a session has in the dictionaries, for its columns.
+#[derive(Default)]
+pub(crate) struct Numbers {
+    pub(crate) profile: u32,
+    pub(crate) replies: Vec<u32>,
+    pub(crate) helo: Option<u32>,
+    pub(crate) remote_name: Option<u32>,
+    pub(crate) local: Option<u32>,
+    pub(crate) remote: Option<u32>,
+    pub(crate) egress: Option<u32>,
+    pub(crate) from: Vec<u32>,
+    pub(crate) to: Vec<u32>,
+}
+
+impl Numbers {
+    fn clear(&mut self) {
+        let Numbers { replies, from, to, .. } = std::mem::take(self);
+        (self.replies, self.from, self.to) = (replies, from, to);
+        self.replies.clear();
+        self.from.clear();
+        self.to.clear();
+    }
+}
+
+/// Writes a session's record and collects its numbers.
+pub(crate) fn encode(session: &Session, builders: &mut Builders, numbers: &mut Numbers, out: &mut Vec<u8>) {
+    numbers.clear();
+    out.clear();
+    numbers.profile = builders.profile(session);
+    put_number(out, numbers.profile.into());
+    put_times(out, session);
+    put_number(out, session.records);
+    put_number(out, session.repeated_sequences);
+    put_number(out, session.tarpit_ms);
+    out.extend_from_slice(&session.rows_hash.to_le_bytes());
+    numbers.local = put_endpoint(out, session.local.as_deref(), builders);
+    numbers.remote = put_endpoint(out, session.remote.as_deref(), builders);
+    numbers.helo = put_name(out, session.helo.as_deref(), builders);
+    numbers.remote_name = put_name(out, session.remote_name.as_deref(), builders);
+    numbers.egress = session.egress_ip.as_deref().map(|address| builders.hosts.number(address.as_bytes()));
+    put_number(out, numbers.egress.map_or(0, |number| u64::from(number) + 1));
+    session.negotiations.iter().for_each(|negotiation| put_number(out, negotiation.sequence.into()));
+    put_number(out, session.replies.len() as u64);
+    session.replies.iter().for_each(|reply| numbers.replies.push(put_reply(out, reply, session, builders)));
+    put_number(out, session.messages.len() as u64);
+    session.messages.iter().for_each(|message| put_message(out, message, builders, numbers));
+    put_rest(out, session, builders);
+}
+
+fn put_times(out: &mut Vec<u8>, session: &Session) {
+    // The `-` row is the last one nearly always.
+    let ended = session.ended.map_or(1, |ended| if ended == session.last { 0 } else { 2 });
+    out.push(ended | u8::from(session.repeated) << 2);
+    if let (2, Some(time)) = (ended, session.ended) {
+        put_signed(out, time.0 - session.started.0);
+    }
+}
+
+/// An endpoint as the number of its address and its port; one that is not `address:port` as a whole, without a port.
+fn put_endpoint(out: &mut Vec<u8>, endpoint: Option<&str>, builders: &mut Builders) -> Option<u32> {
+    let Some(endpoint) = endpoint else {
+        put_number(out, 0);
+        return None;
+    };
+    let (host, port) = match endpoint.rsplit_once(':') {
+        Some((host, port)) => match port.parse::<u16>() {
+            // Only what is written the same way again may be taken apart.
+            Ok(number) if number.to_string() == port => (host, u32::from(number) + 1),
+            _ => (endpoint, 0),
+        },
+        None => (endpoint, 0),
+    };
+    let number = builders.hosts.number(host.as_bytes());
+    put_number(out, u64::from(number) + 1);
+    put_number(out, port.into());
+    Some(number)
+}
+
+fn put_name(out: &mut Vec<u8>, name: Option<&str>, builders: &mut Builders) -> Option<u32> {
+    let number = name.map(|name| builders.names.number(name.as_bytes()));
+    put_number(out, number.map_or(0, |number| u64::from(number) + 1));
+    number
+}
+
+fn put_reply(out: &mut Vec<u8>, reply: &Reply, session: &Session, builders: &mut Builders) -> u32 {
+    let class = builders.reply_class(reply);
+    put_number(out, class.into());
+    put_signed(out, reply.time.0 - session.started.0);
+    put_number(out, reply.sequence.into());
+    let text = text_without_peer(reply);
+    put_number(out, builders.texts.number(text.as_bytes()).into());
+    // 0: no peer; 1: host only; 2: all of it; 3 and 4 the same with the bracket still in the text.
+    let kind = reply.peer.as_ref().map_or(0, |peer| if peer.time.is_some() { 2 } else { 1 });
+    let in_text = kind > 0 && text.len() == reply.text.len();
+    out.push(kind + if in_text { 2 } else { 0 });
+    if let Some(peer) = &reply.peer {
+        put_number(out, builders.names.number(peer.host.as_bytes()).into());
+        if let (Some(time), Some(id)) = (peer.time, peer.session) {
+            put_signed(out, time.0 - session.started.0);
+            out.extend_from_slice(&id.0.to_le_bytes());
+        }
+    }
+    match &reply.to {
+        Some(command) => {
+            put_number(out, command.len() as u64 + 1);
+            out.extend_from_slice(command.as_bytes());
+        }
+        None => put_number(out, 0),
+    }
+    if let Some(via) = reply.presented_via {
+        put_signed(out, via.0.wrapping_sub(session.session.0) as i64);
+    }
+    class
+}
+
+/// The text before its trailing bracket, if the bracket is written exactly as it will be written again.
+fn text_without_peer(reply: &Reply) -> &str {
+    let Some(peer) = &reply.peer else { return &reply.text };
+    reply.text.strip_suffix(&bracket(peer)).unwrap_or(&reply.text)
+}
+
+fn bracket(peer: &Peer) -> String {
+    match (peer.time, peer.session) {
+        (Some(time), Some(session)) => format!("[{} {time} {session}]", peer.host),
+        _ => format!("[{}]", peer.host),
+    }
+}
+
+fn put_message(out: &mut Vec<u8>, message: &Message, builders: &mut Builders, numbers: &mut Numbers) {
+    out.push(message.outcome as u8 | u8::from(message.message_id.is_some()) << 2);
+    let from = builders.mailboxes.number(message.from.as_bytes());
+    put_number(out, from.into());
+    numbers.from.push(from);
+    put_number(out, message.to.len() as u64);
+    for recipient in &message.to {
+        let number = builders.mailboxes.number(recipient.as_bytes());
+        put_number(out, number.into());
+        numbers.to.push(number);
+    }
+    if let Some(id) = &message.message_id {
+        put_text(out, id.as_bytes());
+    }
+}
+
+fn put_rest(out: &mut Vec<u8>, session: &Session, builders: &mut Builders) {
+    put_number(out, session.proxy.len() as u64);
+    for link in &session.proxy {
+        out.push(link.kind as u8 | (link.role as u8) << 2);
+        put_signed(out, link.session.0.wrapping_sub(session.session.0) as i64);
+        put_number(out, link.from_sequence.into());
+    }
+    put_number(out, session.errors.len() as u64);
+    session.errors.iter().for_each(|error| put_number(out, builders.texts.number(error.as_bytes()).into()));
+    let user = session.auth.as_ref().and_then(|auth| auth.user.as_deref());
+    put_number(out, user.map_or(0, |user| user.len() as u64 + 1));
+    out.extend_from_slice(user.unwrap_or_default().as_bytes());
+    put_number(out, session.sources.len() as u64);
+    for source in &session.sources {
+        put_number(out, builders.source(source).into());
+        put_number(out, source.offset);
+        put_number(out, source.length);
+    }
+}
+
+/// Gives a session back. `None` means that the split is damaged.
+pub(crate) fn decode(bytes: &[u8], columns: Columns, dictionaries: &Dictionaries<'_>) -> Option<Session> {
+    let from = &mut Decoder::new(bytes);
+    let profile = dictionaries.profile(from.small()?)?;
+    let flags = from.byte()?;
+    let ended = match flags & 3 {
+        0 => Some(columns.last),
+        1 => None,
+        _ => Some(Timestamp(columns.started.0.checked_add(from.signed()?)?)),
+    };
+    let records = from.number()?;
+    let repeated_sequences = from.number()?;
+    let tarpit_ms = from.number()?;
+    let rows_hash = u32::from_le_bytes(from.array()?);
+    let local = endpoint(from, dictionaries)?;
+    let remote = endpoint(from, dictionaries)?;
+    let helo = name(from, dictionaries)?;
+    let remote_name = name(from, dictionaries)?;
+    let egress_ip = match from.number()?.checked_sub(1) {
+        Some(number) => Some(text(dictionaries.hosts.text(u32::try_from(number).ok()?)?)?),
+        None => None,
+    };
+    let negotiations = profile
+        .negotiations
+        .iter()
+        .map(|shared| {
+            Some(Negotiation {
+                sequence: from.small()?,
+                verb: shared.verb,
+                tls: shared.tls.clone(),
+                presented: shared.presented,
+                received: shared.received,
+            })
+        })
+        .collect::<Option<Vec<_>>>()?;
+    let count = from.number()?;
+    let replies = (0..count).map(|_| reply(from, columns, dictionaries)).collect::<Option<Vec<_>>>()?;
+    let count = from.number()?;
+    let messages = (0..count).map(|_| message(from, dictionaries)).collect::<Option<Vec<_>>>()?;
+    let mut session = Session {
+        stream: Arc::clone(&profile.stream),
+        session: columns.session,
+        repeated: flags & 4 != 0,
+        connector: profile.connector.clone(),
+        started: columns.started,
+        ended,
+        last: columns.last,
+        complete: profile.complete,
+        local,
+        remote,
+        remote_name,
+        helo,
+        egress_ip,
+        tls: profile.tls(),
+        negotiations,
+        replies,
+        messages,
+        proxy: Vec::new(),
+        auth: profile.auth.clone(),
+        errors: Vec::new(),
+        tarpit_ms,
+        records,
+        repeated_sequences,
+        sources: Vec::new(),
+        rows_hash,
+    };
+    rest(from, &mut session, dictionaries)?;
+    Some(session)
+}
+
+fn text(bytes: &[u8]) -> Option<Text> {
+    Text::from_utf8(bytes).ok()
+}
+
+fn endpoint(from: &mut Decoder<'_>, dictionaries: &Dictionaries<'_>) -> Option<Option<Text>> {
+    let Some(number) = from.small()?.checked_sub(1) else { return Some(None) };
+    let mut endpoint = text(dictionaries.hosts.text(number)?)?;
+    if let Some(port) = from.small()?.checked_sub(1) {
+        endpoint.push_str(&format!(":{port}"));
+    }
+    Some(Some(endpoint))
+}
+
+fn name(from: &mut Decoder<'_>, dictionaries: &Dictionaries<'_>) -> Option<Option<Text>> {
+    match from.small()?.checked_sub(1) {
+        Some(number) => Some(Some(text(dictionaries.names.text(number)?)?)),
+        None => Some(None),
+    }
+}
+
+fn reply(from: &mut Decoder<'_>, columns: Columns, dictionaries: &Dictionaries<'_>) -> Option<Reply> {
+    let class = dictionaries.reply_class(from.small()?)?;
+    let time = Timestamp(columns.started.0.checked_add(from.signed()?)?);
+    let sequence = from.small()?;
+    let mut reply_text = text(dictionaries.texts.text(from.small()?)?)?;
+    let kind = from.byte()?;
+    let peer = if kind == 0 { None } else { Some(peer(from, kind, columns, dictionaries)?) };
+    if let Some(peer) = peer.as_ref().filter(|_| kind <= 2) {
+        reply_text.push_str(&bracket(peer));
+    }
+    let to = match from.number()?.checked_sub(1) {
+        Some(length) => Some(text(from.take(usize::try_from(length).ok()?)?)?),
+        None => None,
+    };
+    let via = if class.via {
+        Some(SessionId(columns.session.0.wrapping_add(from.signed()? as u64)))
+    } else {
+        None
+    };
+    Some(Reply {
+        time,
+        sequence,
+        side: class.side,
+        code: class.code,
+        status: class.status.clone(),
+        text: reply_text,
+        attr: class.attr.clone(),
+        peer,
+        thumbprint: class.thumbprint,
+        to,
+        presented: class.presented,
+        received: class.received,
+        presented_via: via,
+    })
+}
+
+fn peer(from: &mut Decoder<'_>, kind: u8, columns: Columns, dictionaries: &Dictionaries<'_>) -> Option<Peer> {
+    let host = text(dictionaries.names.text(from.small()?)?)?;
+    if kind % 2 == 1 {
+        return Some(Peer { host, time: None, session: None });
+    }
+    let time = Timestamp(columns.started.0.checked_add(from.signed()?)?);
+    let session = SessionId(u64::from_le_bytes(from.array()?));
+    Some(Peer { host, time: Some(time), session: Some(session) })
+}
+
+fn message(from: &mut Decoder<'_>, dictionaries: &Dictionaries<'_>) -> Option<Message> {
+    let flags = from.byte()?;
+    let outcome = match flags & 3 {
+        0 => MessageOutcome::Accepted,
+        1 => MessageOutcome::Refused,
+        2 => MessageOutcome::Partial,
+        _ => MessageOutcome::Unknown,
+    };
+    let sender = text(dictionaries.mailboxes.text(from.small()?)?)?;
+    let count = from.number()?;
+    let to = (0..count)
+        .map(|_| text(dictionaries.mailboxes.text(from.small()?)?))
+        .collect::<Option<Vec<_>>>()?;
+    let message_id = if flags & 4 != 0 { Some(text(from.text()?)?) } else { None };
+    Some(Message { message_id, from: sender, to, outcome })
+}
+
+fn rest(from: &mut Decoder<'_>, session: &mut Session, dictionaries: &Dictionaries<'_>) -> Option<()> {
+    for _ in 0..from.number()? {
+        let flags = from.byte()?;
+        let kind = match flags & 3 {
+            0 => ProxyKind::Inbound,
+            1 => ProxyKind::Outbound,
+            _ => ProxyKind::Client,
+        };
+        let role = if flags & 4 == 0 { ProxyRole::Origin } else { ProxyRole::Relay };
+        let id = SessionId(session.session.0.wrapping_add(from.signed()? as u64));
+        session.proxy.push(ProxyLink { kind, role, session: id, from_sequence: from.small()? });
+    }
+    for _ in 0..from.number()? {
+        session.errors.push(text(dictionaries.texts.text(from.small()?)?)?);
+    }
+    if let Some(length) = from.number()?.checked_sub(1) {
+        let user = text(from.take(usize::try_from(length).ok()?)?)?;
+        session.auth.as_mut()?.user = Some(user);
+    }
+    for _ in 0..from.number()? {
+        let (file, identity) = dictionaries.source(from.small()?)?;
+        let (offset, length) = (from.number()?, from.number()?);
+        session.sources.push(SourceSpan { file, identity, offset, length });
+    }
+    from.is_empty().then_some(())
+}
