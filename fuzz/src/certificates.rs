@@ -1,14 +1,8 @@
 //! Any names in a certificate row: what stands behind them is found, and no character of them is lost.
 
-use std::sync::Arc;
+use smtplog::{assemble::Assembler, certificate::Certificate};
 
-use smtplog::{
-    Direction, Role, Stream,
-    assemble::Assembler,
-    certificate::Certificate,
-    formats::{Columns, FORMATS},
-    reader::Fragments,
-};
+use super::logs::{read, session};
 
 const THUMBPRINT: &str = "97355AF6DC2629ECCB2289C931D706332F3CF022";
 const SERIAL: &str = "0D92CFF6070B73AD5722EC8B4DA3389B97355AF6"; // As long as a thumbprint, as some are.
@@ -62,16 +56,13 @@ fn certificate(rows: &[String]) -> Certificate {
     for (sequence, row) in rows.iter().enumerate() {
         log += &format!("2024-03-01T06:00:06.307Z,Outbound,08DC399000800000,{sequence},,,{row}");
     }
-    let mut fragments = Fragments::default();
-    fragments.begin(0);
-    FORMATS[0].read(&mut Columns::STANDARD.clone(), log.as_bytes(), 0, &mut fragments);
-    assert_eq!(fragments.end().kept, rows.len() as u64);
+    let (fragments, counts) = read(&[log.as_bytes()]);
+    assert_eq!(counts.kept, rows.len() as u64);
 
-    let stream = Arc::new(Stream { server: "EX1".into(), role: Role::Hub, direction: Direction::Send });
     let mut assembler = Assembler::default();
-    for fragment in fragments.drain_finished() {
-        let session = assembler.session(&stream, fragment.session, &fragment.span, &[&fragment.rows]);
-        assert_eq!(session.presented().map(|thumbprint| thumbprint.to_string()).as_deref(), Some(THUMBPRINT));
+    for fragment in fragments {
+        let presented = session(&mut assembler, &fragment).presented();
+        assert_eq!(presented.map(|thumbprint| thumbprint.to_string()).as_deref(), Some(THUMBPRINT));
     }
     let mut certificates = assembler.into_certificates();
     assert_eq!(certificates.len(), 1);

@@ -4,13 +4,21 @@
 //! the inputs in `fuzz/corpus` through the same functions.
 
 mod certificates;
+mod decompression;
+mod logs;
+mod queries;
 mod records;
 
 /// Fails (panics) if something does not hold for the bytes.
 pub type Property = fn(&[u8]);
 
 /// Every property, under the name of its fuzz target and its folder in `fuzz/corpus`.
-pub const PROPERTIES: &[(&str, Property)] = &[("certificates", certificates::hold), ("records", records::hold)];
+pub const PROPERTIES: &[(&str, Property)] = &[
+    ("certificates", certificates::hold),
+    ("decompression", decompression::hold),
+    ("queries", queries::hold),
+    ("records", records::hold),
+];
 
 /// Holds the named property against the bytes.
 pub fn hold(name: &str, bytes: &[u8]) {

@@ -1,15 +1,12 @@
 //! Any bytes are read as a log: every row is counted once, and cuts and the fast path change nothing.
 
-use std::sync::Arc;
-
 use smtplog::{
-    Direction, Role, Session, Stream,
     assemble::Assembler,
-    formats::{Columns, FORMATS, exchange},
-    fragment::Fragment,
+    formats::{Columns, exchange},
     naive,
-    reader::{Counts, Fragments},
 };
+
+use super::logs::{read, session};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -26,26 +23,9 @@ pub fn hold(bytes: &[u8]) {
 
     twins_agree(log);
     for fragment in &fragments {
-        let session = session(fragment);
+        let session = session(&mut Assembler::default(), fragment);
         assert_eq!(session.records, u64::from(fragment.span.records), "every row of a fragment is in its session");
     }
-}
-
-/// Reads the blocks one after the other, as one source.
-fn read(blocks: &[&[u8]]) -> (Vec<Fragment>, Counts) {
-    let mut columns = Columns::STANDARD;
-    let mut fragments = Fragments::default();
-    let mut finished = Vec::new();
-    let mut offset = 0;
-    fragments.begin(7);
-    for block in blocks {
-        FORMATS[0].read(&mut columns, block, offset, &mut fragments);
-        finished.extend(fragments.drain_finished());
-        offset += block.len() as u64;
-    }
-    let counts = fragments.end();
-    finished.extend(fragments.drain_finished());
-    (finished, counts)
 }
 
 /// The row reader keeps a clock from row to row; its slow twin knows nothing.
@@ -54,11 +34,6 @@ fn twins_agree(log: &[u8]) {
     for row in rows(log) {
         assert_eq!(exchange::record(row, &mut clock), naive::record(row, &Columns::STANDARD));
     }
-}
-
-fn session(fragment: &Fragment) -> Session {
-    let stream = Stream { server: "EX1".into(), role: Role::Hub, direction: Direction::Send };
-    Assembler::default().session(&Arc::new(stream), fragment.session, &fragment.span, &[&fragment.rows])
 }
 
 /// Every line that is neither empty nor metadata.
