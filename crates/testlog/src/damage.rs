@@ -73,12 +73,12 @@ impl Damage {
             3 => spoil_id(&mut line),
             4 => line = self.junk(),
             5 => line = vec![0; 16 + self.rng.below(600) as usize],
-            6 => line = b"The log file was truncated by the operating system".to_vec(),
-            _ => {
+            6 if self.rng.chance(0.2) => {
                 // A line far longer than any field should be.
                 let bytes = if self.rng.chance(0.02) { 3 << 20 } else { 40 << 10 };
                 line = vec![b'A'; bytes];
             }
+            _ => line = b"The log file was truncated by the operating system".to_vec(),
         }
         line.extend_from_slice(b"\r\n");
         line

@@ -106,7 +106,7 @@ impl<'a> Server<'a> {
     ) -> Result<f64, E> {
         let count = (owed_bytes / self.scenario_bytes + self.rng.below(1_000) as f64 / 1_000.0).max(0.0) as usize;
         let mut starts: Vec<i64> = (0..count).map(|_| begin + self.rng.below(HOUR_MS as u64) as i64).collect();
-        starts.extend(self.starts_before_outage(begin));
+        starts.extend(self.starts_before_breaks(begin));
         starts.sort_unstable();
         let mut bytes = 0.0;
         for start in starts {
@@ -122,13 +122,18 @@ impl<'a> Server<'a> {
         Ok(bytes)
     }
 
-    /// Something is always under way when services end, so that some sessions have no end.
-    fn starts_before_outage(&mut self, begin: i64) -> Vec<i64> {
-        let Some(&(down, _)) = self.outages.first().filter(|(down, _)| (begin + 1..=begin + HOUR_MS).contains(down))
-        else {
-            return Vec::new();
-        };
-        (0..4).map(|_| (down - self.rng.between(1, 1_200)).max(begin)).collect()
+    /// Something is always under way when services end and when a day does, so that some sessions have no end and
+    /// others lie in two files.
+    fn starts_before_breaks(&mut self, begin: i64) -> Vec<i64> {
+        let end = begin + HOUR_MS;
+        let mut starts = Vec::new();
+        if end % DAY_MS == 0 {
+            starts.extend((0..3).map(|_| end - self.rng.between(1, 9_000)));
+        }
+        if let Some(&(down, _)) = self.outages.first().filter(|(down, _)| (begin + 1..=end).contains(down)) {
+            starts.extend((0..4).map(|_| (down - self.rng.between(1, 1_200)).max(begin)));
+        }
+        starts
     }
 
     /// When the services that run at `start` end; `None` while they are down.

@@ -275,7 +275,7 @@ fn size_is_about_what_was_asked_for() {
 
 #[test]
 fn everything_occurs() {
-    let fleet = fleet(&small_plan(), 2);
+    let fleet = fleet(&Plan { bytes_per_server: 3 << 20, ..small_plan() }, 2);
     let played: Vec<&str> = fleet.summary.totals.scenarios.keys().copied().collect();
     let mut all: Vec<&str> = crate::scenarios::SCENARIOS.iter().map(|scenario| scenario.name).collect();
     all.sort_unstable();
@@ -307,6 +307,30 @@ fn everything_occurs() {
     ] {
         assert!(text.contains(part), "{part}");
     }
+}
+
+#[test]
+fn sessions_cross_files_and_services_end_in_the_middle() {
+    let fleet = fleet(&Plan { files_per_day: FilesPerDay::Hourly, days: 12, ..small_plan() }, 2);
+    let count = |is_such: &dyn Fn(&Value) -> bool| fleet.sessions.iter().filter(|session| is_such(session)).count();
+    assert!(count(&|session| session["sources"].as_array().unwrap().len() > 1) > 5);
+    assert!(count(&|session| session["ended"].is_null() && session["remote_name"].is_string()) > 5);
+}
+
+#[test]
+fn damage_takes_every_form() {
+    let fleet = fleet(&Plan { damage: 0.05, ..small_plan() }, 2);
+    let files = &fleet.summary.files;
+    let totals = &fleet.summary.totals;
+    assert!(totals.rejected > 100 && totals.cut_tails > 3 && totals.complete * 10 < totals.sessions * 9);
+    assert!(files.iter().any(|file| file.bytes == 0));
+    assert!(files.iter().any(|file| file.bytes > 0 && file.rows == 0 && file.kind == "log"));
+    assert!(files.iter().any(|file| file.kind == "other"));
+    let has_second_header = |bytes: &Vec<u8>| bytes.windows(9).filter(|window| window == b"#Software").count() > 1;
+    assert!(fleet.files.values().any(has_second_header));
+    let mut begins_late =
+        fleet.sessions.iter().filter(|session| session["complete"] == false && !session["ended"].is_null());
+    assert!(begins_late.next().is_some());
 }
 
 #[test]

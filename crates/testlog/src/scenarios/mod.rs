@@ -91,6 +91,11 @@ impl<'a> Scene<'a> {
         Script::new(self.server.stream(role, direction), direction, id, connector, at)
     }
 
+    /// The id of a session that is not logged.
+    pub(crate) fn unlogged_session(&mut self, role: Role) -> u64 {
+        self.ids.next(role)
+    }
+
     /// The script is complete.
     pub(crate) fn finish(&mut self, script: Script) {
         self.finished.push(script);

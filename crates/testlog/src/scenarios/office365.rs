@@ -42,7 +42,9 @@ fn play(scene: &mut Scene<'_>) {
         } else {
             message(scene, &mut script, host);
         }
-        script.wait(scene.rng, 0, 900);
+        // The connection stays open for a while, in case there is more.
+        let idle_ms = if scene.rng.chance(0.2) { 40_000 } else { 900 };
+        script.wait(scene.rng, 0, idle_ms);
     }
     end(scene, &mut script);
     scene.finish(script);

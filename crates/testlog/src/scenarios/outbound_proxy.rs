@@ -84,9 +84,10 @@ fn ask(scene: &mut Scene<'_>, hub: &mut Script) -> String {
 
 /// The front end's session to the world, up to `+`.
 fn dial_out(scene: &mut Scene<'_>, hub: &Script, host: &Host) -> Script {
-    let mut front = scene.open(Role::FrontEnd, Direction::Send, "Outbound Proxy Send Connector", hub.now + 2);
     // The first id is that of the front end's receive session, whose connector does not log.
-    let inner = if scene.rng.chance(0.15) { hub.id } else { front.id - 1 };
+    let unlogged = scene.unlogged_session(Role::FrontEnd);
+    let inner = if scene.rng.chance(0.15) { hub.id } else { unlogged };
+    let mut front = scene.open(Role::FrontEnd, Direction::Send, "Outbound Proxy Send Connector", hub.now + 2);
     let links = [inner, hub.id].map(|session| Fact::Proxy { kind: "outbound", role: "relay", session });
     let purpose = [
         ". Outbound proxy from ",

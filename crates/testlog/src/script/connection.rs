@@ -4,6 +4,7 @@ use super::{ChainRows, Script};
 use crate::{
     clock,
     fact::{Fact, Refusal},
+    plan::Generation,
     profile::Direction,
     rng::Rng,
     scenarios::Scene,
@@ -86,7 +87,7 @@ impl Script {
             self.chain_rows(scene, &chain);
         }
         self.wait(scene.rng, 0, 40);
-        self.ehlo_answer(scene.server.generation.joins_ehlo_rows(), answer);
+        self.ehlo_answer(scene.server.generation, answer);
     }
 
     /// EHLO is unknown to the other side; HELO is not.
@@ -112,9 +113,9 @@ impl Script {
         self.see_address(seen);
     }
 
-    fn ehlo_answer(&mut self, joined: bool, answer: Answer<'_>) {
+    fn ehlo_answer(&mut self, generation: Generation, answer: Answer<'_>) {
         let hello = answer.seen.map(|seen| format!(" Hello [{seen}]")).unwrap_or_default();
-        if joined {
+        if generation.joins_ehlo_rows() {
             // Two blanks where the server itself answers, one where it logs another's answer.
             let code = if self.direction == Direction::Send { "250 " } else { "250  " };
             self.answer(&[code, answer.name, &hello, " ", &answer.capabilities.join(" ")]);
