@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter, Write};
 
-use super::{Expr, Field, Kind, Matcher, Query, Term, Words};
+use super::{Expr, Field, Kind, Matcher, Phrase, Query, Term, Words};
 
 /// The expression; the window has no place in the text.
 impl Display for Query {
@@ -30,17 +30,14 @@ impl Display for Expr {
 fn write_joined(f: &mut Formatter<'_>, parts: &[Expr], sign: &str, in_group: fn(&Expr) -> bool) -> fmt::Result {
     for (at, part) in parts.iter().enumerate() {
         f.write_str(if at > 0 { sign } else { "" })?;
-        match in_group(part) {
-            true => write!(f, "({part})")?,
-            false => part.fmt(f)?,
-        }
+        if in_group(part) { write!(f, "({part})")? } else { part.fmt(f)? }
     }
     Ok(())
 }
 
 impl Display for Words {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write_bare(f, &self.phrase.text, self.phrase.prefix)
+        write_bare(f, &self.phrase.text, star(&self.phrase))
     }
 }
 
@@ -54,7 +51,7 @@ impl Display for Term {
         match &self.matcher {
             Matcher::Present => f.write_char('*'),
             Matcher::Exact(text) => write_whole(f, self.field, text),
-            Matcher::Prefix(text) => write_text(f, text, true),
+            Matcher::Prefix(text) => write_text(f, text, "*"),
             Matcher::Domain(domain) => write!(f, "@{}", Escaped(domain)),
             Matcher::Thumbprint(thumbprint) => write!(f, "{thumbprint}"),
             Matcher::ThumbprintPrefix(digits) => write!(f, "{digits}*"),
@@ -70,7 +67,7 @@ impl Display for Term {
             }
             Matcher::Network(network) => write!(f, "{network}"),
             Matcher::Endpoint(endpoint) => write!(f, "{endpoint}"),
-            Matcher::Phrase(phrase) => write_text(f, &phrase.text, phrase.prefix),
+            Matcher::Phrase(phrase) => write_text(f, &phrase.text, star(phrase)),
             Matcher::Outcome(outcome) => f.write_str(outcome.as_str()),
             Matcher::Flag(flag) => write!(f, "{flag}"),
         }
@@ -91,30 +88,31 @@ fn write_range<T: Display + PartialEq>(f: &mut Formatter<'_>, first: Option<T>, 
 /// A mailbox without quotes may be read as a domain.
 fn write_whole(f: &mut Formatter<'_>, field: Field, text: &str) -> fmt::Result {
     match field.kind() {
-        Kind::Mailbox if !text.contains('@') => write_quoted(f, text, false),
-        _ => write_text(f, text, false),
+        Kind::Mailbox if !text.contains('@') => write_quoted(f, text, ""),
+        _ => write_text(f, text, ""),
     }
 }
 
 /// Bare words are quoted more often: they could be an operator, or with their neighbours a thumbprint in groups.
-fn write_bare(f: &mut Formatter<'_>, text: &str, prefix: bool) -> fmt::Result {
+fn write_bare(f: &mut Formatter<'_>, text: &str, star: &str) -> fmt::Result {
     let is_operator = matches!(text, "AND" | "OR" | "NOT");
     let is_group = text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_operator || is_group { write_quoted(f, text, prefix) } else { write_text(f, text, prefix) }
+    if is_operator || is_group { write_quoted(f, text, star) } else { write_text(f, text, star) }
 }
 
-fn write_text(f: &mut Formatter<'_>, text: &str, prefix: bool) -> fmt::Result {
+fn write_text(f: &mut Formatter<'_>, text: &str, star: &str) -> fmt::Result {
     let is_plain = text.starts_with(|c: char| c.is_alphanumeric())
         && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | '@'));
-    match is_plain {
-        true => write!(f, "{text}{}", if prefix { "*" } else { "" }),
-        false => write_quoted(f, text, prefix),
-    }
+    if is_plain { write!(f, "{text}{star}") } else { write_quoted(f, text, star) }
 }
 
-fn write_quoted(f: &mut Formatter<'_>, text: &str, prefix: bool) -> fmt::Result {
+fn write_quoted(f: &mut Formatter<'_>, text: &str, star: &str) -> fmt::Result {
     let text = text.replace('\\', "\\\\").replace('"', "\\\"");
-    write!(f, "\"{text}\"{}", if prefix { "*" } else { "" })
+    write!(f, "\"{text}\"{star}")
+}
+
+fn star(phrase: &Phrase) -> &'static str {
+    if phrase.prefix { "*" } else { "" }
 }
 
 /// A text without quotes, a backslash before every character that could end it or mean something.

@@ -15,7 +15,7 @@ pub enum Matcher {
     Exact(String),
     /// Begins with this, after the same folding. `5.7.` with its last dot goes by level.
     Prefix(String),
-    /// An envelope address of this domain, folded, or of the null domain if empty.
+    /// An envelope address of this domain, folded.
     Domain(String),
     /// This certificate.
     Thumbprint(Thumbprint),
@@ -66,11 +66,11 @@ impl Word {
     /// Its words. The asterisk of `*.contoso.com` is part of a certificate's name; as for any words, it is no token.
     pub(super) fn phrase(&self) -> Result<Option<Phrase>, Problem> {
         if self.text.starts_with("*.") && self.stars.len() == 1 {
-            return Ok(Phrase::new(&self.text, false));
+            return Ok(Phrase::new(&self.text));
         }
         Ok(match self.pattern()? {
-            Pattern::Whole(text) => Phrase::new(&text, false),
-            Pattern::Beginning(text) => Phrase::new(&text, true),
+            Pattern::Whole(text) => Phrase::new(&text),
+            Pattern::Beginning(text) => Phrase::beginning(&text),
         })
     }
 
@@ -87,10 +87,8 @@ impl Word {
         let has_star = |at: usize| self.stars.iter().any(|(star, _)| *star == at);
         let is_beginning = self.text.len().checked_sub(1).is_some_and(has_star);
         let text = &self.text[usize::from(has_star(0))..self.text.len() - usize::from(is_beginning)];
-        Ok(match is_beginning || self.prefix {
-            true => Pattern::Beginning(text.to_owned()),
-            false => Pattern::Whole(text.to_owned()),
-        })
+        let pattern = if is_beginning || self.prefix { Pattern::Beginning } else { Pattern::Whole };
+        Ok(pattern(text.to_owned()))
     }
 
     /// A `>`, `>=`, `<` or `<=` in front, and the rest.

@@ -25,12 +25,9 @@ impl Words {
     /// The words of a phrase, with what they look like.
     pub fn new(phrase: Phrase, at: Place) -> Words {
         let text = phrase.text.trim_matches(|c: char| c.is_whitespace() || "[](){};,'\"`".contains(c));
-        let terms = match phrase.prefix {
-            true => meanings_of_beginning(text),
-            false => meanings_of_whole(text),
-        };
+        let terms = if phrase.prefix { meanings_of_beginning(text) } else { meanings_of_whole(text) };
         let meanings = terms.into_iter().map(|(field, matcher)| Term::new(field, matcher, &at).into());
-        let meanings = meanings.chain(reply(text, phrase.prefix, &at)).collect();
+        let meanings = meanings.chain(reply(text, &phrase, &at)).collect();
         Words { phrase, meanings, at }
     }
 }
@@ -62,10 +59,7 @@ fn meanings_of_beginning(text: &str) -> Vec<Meaning> {
     if text.contains('.') && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
         return on_each([Field::Remote, Field::Local, Field::EgressIp], &matcher);
     }
-    match text.contains('@') {
-        true => on_each([Field::From, Field::To, Field::MessageId], &matcher),
-        false => Vec::new(),
-    }
+    if text.contains('@') { on_each([Field::From, Field::To, Field::MessageId], &matcher) } else { Vec::new() }
 }
 
 fn on_each<const N: usize>(fields: [Field; N], matcher: &Matcher) -> Vec<Meaning> {
@@ -120,15 +114,16 @@ fn is_domain(text: &str) -> bool {
 }
 
 /// A status, a code, or a whole reply: `5.7.64`, `550`, `550 5.7.64 TenantAttribution; Relay Access Denied`.
-fn reply(text: &str, prefix: bool, at: &Place) -> Option<Expr> {
+fn reply(text: &str, phrase: &Phrase, at: &Place) -> Option<Expr> {
     let (code, rest) = take(text, |word| word.parse().ok().filter(|code| (400..600).contains(code)));
     let (status, rest) = take(rest, |word| is_status(word).then(|| word.to_owned()));
-    if (code.is_none() && status.is_none()) || (prefix && rest.is_empty()) {
+    if (code.is_none() && status.is_none()) || (phrase.prefix && rest.is_empty()) {
         return None;
     }
     let code = code.map(|code| (Field::Code, Matcher::Codes(code..=code)));
     let status = status.map(|status| (Field::Status, Matcher::Exact(status)));
-    let text = Phrase::new(rest, prefix).map(|phrase| (Field::Text, Matcher::Phrase(phrase)));
+    let text = if phrase.prefix { Phrase::beginning(rest) } else { Phrase::new(rest) };
+    let text = text.map(|phrase| (Field::Text, Matcher::Phrase(phrase)));
     let terms = [code, status, text].into_iter().flatten();
     Some(Expr::all_of(terms.map(|(field, matcher)| Term::new(field, matcher, at).into()).collect()))
 }

@@ -4,7 +4,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use smtplog::{Negotiation, Reply, Session, Timestamp};
 
 use super::{
-    Expr, Phrase, Query, Term, Tokens, Window, fold,
+    Expr, Phrase, Query, Term, Tokens, Window, fold, parse_since, parse_until,
     samples::{START, negotiation, reply, session, thumbprint},
     tokens,
 };
@@ -273,10 +273,18 @@ proptest! {
     }
 
     #[test]
+    fn no_time_panics(text in "[-+:.TZ0-9h é]{0,30}", now in any::<i64>()) {
+        let now = Timestamp(now / 4);
+        if let (Ok(since), Ok(until)) = (parse_since(&text, now), parse_until(&text, now)) {
+            prop_assert!(since <= until);
+        }
+    }
+
+    #[test]
     fn tokens_do_not_depend_on_case_and_are_found(text in "\\PC{0,40}") {
         let folded: Vec<String> = tokens(&text).collect();
         prop_assert!(Tokens::new(&text).all(|run| !run.is_empty()));
-        if let Some(phrase) = Phrase::new(&text, false) {
+        if let Some(phrase) = Phrase::new(&text) {
             prop_assert_eq!(phrase.tokens(), folded);
             prop_assert!(phrase.is_in(&text));
         }
