@@ -42,7 +42,7 @@ use crate::world::World;
 pub enum Part {
     /// A whole log file.
     Log(GeneratedFile),
-    /// Some sessions of a server, one JSON object a line, in the order in which they ended.
+    /// Some sessions of a server, one JSON object a line, about in the order in which they ended.
     Sessions {
         /// The server's number, from 0.
         server: usize,

@@ -146,10 +146,15 @@ impl World {
 
     fn add_appliances(&mut self, rng: &mut Rng) {
         for turn in 0..30 {
+            let address = match turn % 10 {
+                // Link-local addresses carry their zone.
+                9 => format!("[fe80::1c2f:{:x}%5]", rng.between(1, 0xfff)),
+                _ => format!("10.20.{}.{}", rng.between(1, 9), rng.between(10, 250)),
+            };
             let kind = rng.pick(&["printer", "scanner", "backup", "monitor", "erp", "door"]);
             self.appliances.push(Host {
                 name: format!("{kind}{turn:02}"),
-                address: format!("10.20.{}.{}", rng.between(1, 9), rng.between(10, 250)),
+                address,
                 certificate: None,
                 is_exchange: false,
             });

@@ -32,7 +32,7 @@ fn play(scene: &mut Scene<'_>) {
     office365::connect_dialled(scene, &mut front, host);
     office365::secure(scene, &mut front, host, Some(presented));
     accept_request(scene, &mut hub, front.now);
-    let refused = scene.rng.chance(office365::refused_share(scene, presented) * 1.5);
+    let refused = scene.rng.chance(office365::refused_share(scene, presented));
     let refusal = refused.then(|| office365::refusal(scene, host, front.now));
     relay(scene, &mut hub, &mut front, host, refusal);
     hub.quit(scene.rng);

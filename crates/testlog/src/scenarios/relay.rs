@@ -40,7 +40,7 @@ fn greet(scene: &mut Scene<'_>, host: &Host) -> Script {
     let caller = scene.caller(host);
     script.accept(scene.rng, format!("{}:25", server.address), caller);
     script.banner(scene.rng, Greeting { name: &server.fqdn, is_exchange: true, zone_hours: server.zone_hours });
-    let seen = Some(host.address.as_str());
+    let seen = Some(inbound::bare(host));
     if scene.rng.chance(0.5) {
         script.helo(scene.rng, &host.name, &server.fqdn, seen);
     } else {

@@ -127,7 +127,7 @@ impl Script {
         self.wait(scene.rng, 2, 120);
         let received_last = scene.server.layout == Layout::Rows || scene.rng.chance(0.15);
         if !received_last {
-            self.received_certificate(scene, handshake.received);
+            self.received_certificate(scene, handshake.verb, handshake.received);
         }
         // Old versions now and then leave the row out; the EHLO that follows says that all went well.
         let is_silent = scene.server.layout == Layout::Rows && handshake.presented.is_some() && scene.rng.chance(0.04);
@@ -140,7 +140,7 @@ impl Script {
             }
         }
         if received_last {
-            self.received_certificate(scene, handshake.received);
+            self.received_certificate(scene, handshake.verb, handshake.received);
         }
     }
 
@@ -188,7 +188,7 @@ impl Script {
         self.fact(Fact::Secured(cipher));
     }
 
-    fn received_certificate(&mut self, scene: &mut Scene<'_>, received: Option<CertificateId>) {
+    fn received_certificate(&mut self, scene: &mut Scene<'_>, verb: Verb, received: Option<CertificateId>) {
         let Some(received) = received else {
             return;
         };
@@ -200,6 +200,7 @@ impl Script {
             return;
         }
         let kind = match self.direction {
+            _ if scene.server.is_edge && verb == Verb::AnonymousTls => "Received DirectTrust certificate",
             Direction::Receive if scene.rng.chance(0.2) => "Validated received certificate",
             _ => "Remote certificate",
         };
