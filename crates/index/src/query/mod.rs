@@ -24,6 +24,12 @@
 //! * `field:*` holds where the field has a value that is not empty; `from:""` finds the null sender.
 //! * `code:>=500`, `started:<2024-03-01` are ranges with one end; `code:5xx` is `code:5*`.
 //!
+//! * A bare word searches refusal texts, failures, HELO names and connectors, and is looked up as what it looks like
+//!   (`meaning.rs`). Words, phrases and their beginnings are cut into tokens by [`Tokens`], in the index as well.
+//! * `connector:Default` finds `EX1\Default`, `server:EX1.contoso.com` finds `EX1`, `remote:` finds the other side's name
+//!   as well as its address, `to:contoso.com` the domain like `to:@contoso.com`.
+//! * `code` has refusals only, 400 to 599: `code:250` is an error instead of never an answer. So is `status:5.7`.
+//!
 //! A [`Query`] is parsed, then [resolved](Query::resolve) against the names of the known certificates, then answered:
 //! by the index, or session by session by its slow twin in [`matches`](Query::matches).
 
