@@ -1,2 +1,49 @@
-//! The program.
-fn main() {}
+//! The program: reads the command line, runs one verb, and turns its outcome into an exit code.
+
+mod args;
+mod commands;
+mod config;
+mod console;
+mod progress;
+mod render;
+
+use std::{io, process::ExitCode};
+
+use clap::Parser;
+
+use crate::{args::Cli, console::Console};
+
+/// How a verb ended (CONTRACT 6); an error is exit code 2.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Outcome {
+    /// Found, or done.
+    Done,
+    /// Nothing found.
+    NothingFound,
+    /// Done, but something could not be read.
+    Partial,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = config::Settings::new(&cli.global).and_then(|settings| commands::run(&cli.command, &settings));
+    match outcome {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::NothingFound) => ExitCode::from(1),
+        Ok(Outcome::Partial) => ExitCode::from(3),
+        // Whoever reads the output, `head` for one, has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            Console::new(&cli.global.output(None)).error(&format!("{error:#}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let io = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        let json = cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
+        io.or(json) == Some(io::ErrorKind::BrokenPipe)
+    })
+}

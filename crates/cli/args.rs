@@ -1,0 +1,76 @@
+//! The command line: global flags and the list of verbs. Each verb's own arguments stand in its file.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{
+    commands::{generate, index},
+    console::OutputOptions,
+};
+
+/// Finds the sessions behind a certificate and a refusal in Exchange SMTP protocol logs
+#[derive(Parser)]
+#[command(
+    name = "smtptrail",
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 found or done, 1 nothing found, 2 error, 3 done, but something could not be read."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What the program can do.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    Index(index::IndexArgs),
+    Generate(generate::GenerateArgs),
+}
+
+/// Flags of every verb.
+#[derive(Args)]
+pub(crate) struct Global {
+    /// The folder of the store [default: ./smtptrail-store]
+    #[arg(long, global = true, value_name = "DIR", env = "SMTPTRAIL_STORE", hide_env_values = true)]
+    #[arg(help_heading = "Global options")]
+    pub(crate) store: Option<PathBuf>,
+    /// Threads to work with [default: one a core]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(help_heading = "Global options")]
+    pub(crate) threads: Option<u16>,
+    /// When to use colors; NO_COLOR in the environment means never [default: auto]
+    #[arg(long, global = true, value_name = "WHEN", help_heading = "Global options")]
+    pub(crate) color: Option<ColorChoice>,
+    /// Print only results and errors
+    #[arg(long, short, global = true, conflicts_with = "verbose", help_heading = "Global options")]
+    pub(crate) quiet: bool,
+    /// Print everything there is to know
+    #[arg(long, short, global = true, help_heading = "Global options")]
+    pub(crate) verbose: bool,
+    /// Take settings from this TOML file: store, threads, color, and server names by path in [servers]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+impl Global {
+    /// How to print, as far as the flags say; `configured` is the color of the configuration file.
+    pub(crate) fn output(&self, configured: Option<ColorChoice>) -> OutputOptions {
+        OutputOptions { color: self.color, configured_color: configured, quiet: self.quiet, verbose: self.verbose }
+    }
+}
+
+/// When to use colors.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ColorChoice {
+    /// On a terminal
+    Auto,
+    /// Also into files and pipes
+    Always,
+    /// Not at all
+    Never,
+}

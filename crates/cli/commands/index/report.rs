@@ -1,0 +1,196 @@
+//! The report of a run: what was read, kept, rejected and pending, and what could not be read.
+//!
+//! ```text
+//! files     5,230   5,210 read, 20 not logs
+//! rows  5,600,123   5,599,900 kept, 220 rejected, 3 pending
+//! ```
+
+use std::{io::Write, path::PathBuf, time::Duration};
+
+use ingest::summary::{Problem, ProblemKind, RejectedRows, Summary};
+use serde_json::{Value, json};
+
+use crate::{console::Console, render::amount};
+
+/// Files with rejected rows, and notices, that are named without `--verbose`.
+const NAMED_MAX: usize = 5;
+
+/// What a run did.
+pub(super) struct Report<'a> {
+    pub(super) summary: &'a Summary,
+    pub(super) time: Duration,
+    pub(super) paths: &'a [PathBuf],
+}
+
+impl Report<'_> {
+    /// Prints counts as the result, and what is to be known beside them.
+    pub(super) fn print(&self, console: &Console, as_json: bool) -> anyhow::Result<()> {
+        self.print_findings(console);
+        let mut out = console.results();
+        if as_json {
+            serde_json::to_writer(&mut out, &self.json())?;
+            writeln!(out)?;
+        } else if !console.quiet {
+            for (name, total, parts) in self.lines() {
+                let label = console.colors.heading;
+                writeln!(out, "{label}{name:<8}{label:#} {total:>13}   {parts}")?;
+            }
+        }
+        out.flush()?;
+        Ok(())
+    }
+
+    fn lines(&self) -> [(&'static str, String, String); 4] {
+        let summary = self.summary;
+        let files = parts(&[
+            (summary.read, "read"),
+            (summary.grown, "of them grown"),
+            (summary.known, "known already"),
+            (summary.unchanged, "unchanged"),
+            (summary.empty, "empty"),
+            (summary.header_only, "with a header only"),
+            (summary.foreign, "no protocol logs"),
+        ]);
+        let rows = format!(
+            "{} kept, {} rejected, {} pending",
+            amount::count(summary.kept),
+            amount::count(summary.rejected),
+            amount::count(summary.pending)
+        );
+        let sessions =
+            parts(&[(summary.sessions, "whole"), (summary.open, "still open"), (summary.incomplete, "incomplete")]);
+        let bytes = format!(
+            "{} stored, in {}, {}",
+            amount::bytes(summary.stored_bytes),
+            amount::seconds(self.time),
+            amount::rate(summary.bytes, self.time)
+        );
+        [
+            ("files", amount::count(summary.files), files),
+            ("rows", amount::count(summary.rows()), rows),
+            ("sessions", amount::count(self.sessions()), sessions),
+            ("bytes", amount::bytes(summary.bytes), bytes),
+        ]
+    }
+
+    fn sessions(&self) -> u64 {
+        self.summary.sessions + self.summary.open + self.summary.incomplete
+    }
+
+    fn print_findings(&self, console: &Console) {
+        let summary = self.summary;
+        for problem in &summary.problems {
+            console.warn(&problem_line(problem));
+        }
+        for (count, text) in self.limits_reached() {
+            if count > 0 {
+                console.warn(&format!("{} {text}", amount::count(count)));
+            }
+        }
+        let most = if console.verbose { usize::MAX } else { NAMED_MAX };
+        for rejected in summary.rejected_rows.iter().take(most) {
+            console.note(&rejected_line(rejected, most));
+        }
+        note_rest(console, summary.rejected_rows.len(), "with rejected rows");
+        for notice in summary.notices.iter().take(most) {
+            console.note(&format!("{}: {}", notice.file, notice.text));
+        }
+        note_rest(console, summary.notices.len(), "to know of");
+        self.note_emptiness(console);
+    }
+
+    /// A newcomer who names the wrong folder shall not wonder.
+    fn note_emptiness(&self, console: &Console) {
+        let summary = self.summary;
+        let paths: Vec<_> = self.paths.iter().map(|path| path.display().to_string()).collect();
+        let paths = paths.join(", ");
+        if summary.files == 0 && summary.problems.is_empty() {
+            console.note(&format!("there are no files in {paths}"));
+        } else if summary.files > 0 && summary.foreign == summary.files {
+            console.note(&format!(
+                "none of the files in {paths} is an SMTP protocol log; Exchange keeps them in \
+                 TransportRoles\\Logs\\...\\ProtocolLog, named SEND*.LOG and RECV*.LOG"
+            ));
+        }
+    }
+
+    fn limits_reached(&self) -> [(u64, &'static str); 4] {
+        let summary = self.summary;
+        [
+            (summary.sessions_cut, "sessions were cut because they are too large"),
+            (summary.open_sessions_flushed, "times a log had too many sessions open at once"),
+            (summary.closed_early, "sessions were closed early because too many waited for the rest of their rows"),
+            (summary.certificates_dropped, "certificates are known by thumbprint only because there are too many"),
+        ]
+    }
+
+    fn json(&self) -> Value {
+        let summary = self.summary;
+        json!({
+            "v": 1,
+            "files": summary.files, "read": summary.read, "grown": summary.grown, "known": summary.known,
+            "unchanged": summary.unchanged, "empty": summary.empty, "header_only": summary.header_only,
+            "foreign": summary.foreign,
+            "rows": summary.rows(), "kept": summary.kept, "rejected": summary.rejected, "pending": summary.pending,
+            "sessions": self.sessions(), "whole": summary.sessions, "open": summary.open,
+            "incomplete": summary.incomplete,
+            "bytes": summary.bytes, "stored_bytes": summary.stored_bytes, "seconds": self.time.as_secs_f64(),
+            "limits": {
+                "sessions_cut": summary.sessions_cut, "open_sessions_flushed": summary.open_sessions_flushed,
+                "closed_early": summary.closed_early, "certificates_dropped": summary.certificates_dropped,
+            },
+            "problems": summary.problems.iter().map(problem_json).collect::<Vec<_>>(),
+            "rejected_rows": summary.rejected_rows.iter().map(rejected_json).collect::<Vec<_>>(),
+            "notices": summary.notices.iter()
+                .map(|notice| json!({ "file": notice.file, "text": notice.text })).collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// The counts that are not zero.
+fn parts(counts: &[(u64, &str)]) -> String {
+    let shown = counts.iter().filter(|(count, _)| *count > 0);
+    let shown: Vec<String> = shown.map(|(count, what)| format!("{} {what}", amount::count(*count))).collect();
+    shown.join(", ")
+}
+
+fn note_rest(console: &Console, count: usize, what: &str) {
+    if count > NAMED_MAX && !console.verbose {
+        let more = amount::counted((count - NAMED_MAX) as u64, "more file");
+        console.note(&format!("... and {more} {what}; -v names all"));
+    }
+}
+
+fn problem_line(problem: &Problem) -> String {
+    let at = problem.offset.map(|offset| format!(" at byte {offset}")).unwrap_or_default();
+    let what = match problem.kind {
+        ProblemKind::Unreadable => "cannot be read",
+        ProblemKind::Damaged => "is damaged",
+        ProblemKind::Refused => "is refused",
+    };
+    format!("{} {what}{at}: {}", problem.file, problem.error)
+}
+
+fn rejected_line(rejected: &RejectedRows, most: usize) -> String {
+    let places = rejected.positions.iter().take(most);
+    let places: Vec<String> =
+        places.map(|place| format!("{} at byte {}", place.rejection.as_str(), place.offset)).collect();
+    let more = if places.len() as u64 == rejected.count { "" } else { ", ..." };
+    format!("{}: {} rejected: {}{more}", rejected.file, amount::counted(rejected.count, "row"), places.join(", "))
+}
+
+fn problem_json(problem: &Problem) -> Value {
+    let kind = match problem.kind {
+        ProblemKind::Unreadable => "unreadable",
+        ProblemKind::Damaged => "damaged",
+        ProblemKind::Refused => "refused",
+    };
+    json!({ "file": problem.file, "offset": problem.offset, "kind": kind, "error": problem.error.to_string() })
+}
+
+fn rejected_json(rejected: &RejectedRows) -> Value {
+    let places = rejected.positions.iter();
+    let places: Vec<Value> =
+        places.map(|place| json!({ "offset": place.offset, "reason": place.rejection.as_str() })).collect();
+    json!({ "file": rejected.file, "count": rejected.count, "positions": places })
+}
