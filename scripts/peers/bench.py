@@ -114,9 +114,10 @@ def say(text: str) -> None:
 
 @dataclass
 class Fleet:
-    """A generated set of logs."""
+    """A generated set of logs, and the totals that the generator knows to be true."""
 
     folder: Path
+    totals: dict
     files: int
     compressed_bytes: int
     raw_bytes: int
@@ -125,22 +126,25 @@ class Fleet:
 def fleet(options, servers: int, days: int, mib_per_server: int) -> Fleet:
     """Generates the logs, or takes those of an earlier run with the same parameters and generator."""
     parameters = f"{servers}-servers-{days}-days-{mib_per_server}-mib"
-    folder = options.cache / "sets" / f"{parameters}-{generator_version()}"
-    if not folder.exists():
+    home = options.cache / "sets" / f"{parameters}-{generator_version()}"
+    if not home.exists():
         for stale in (options.cache / "sets").glob(f"{parameters}-*"):
             shutil.rmtree(stale)
         say(f"generate {parameters.replace('-', ' ')}")
-        partial = folder.with_name("partial")
+        partial = home.with_name("partial")
         shutil.rmtree(partial, ignore_errors=True)
-        partial.parent.mkdir(parents=True, exist_ok=True)
+        partial.mkdir(parents=True)
         execute(
-            [options.smtptrail, "generate", str(partial), "--seed", "7", "--servers", str(servers), "--days", str(days)]
-            + ["--mib-per-server", str(mib_per_server), "--codec", "zst"]
+            [options.smtptrail, "generate", str(partial / "logs"), "--truth", str(partial / "truth"), "--codec", "zst"]
+            + ["--seed", "7", "--servers", str(servers), "--days", str(days), "--mib-per-server", str(mib_per_server)]
         )
-        partial.rename(folder)
-    files = [path for path in folder.rglob("*.zst")]
+        (partial / "truth/sessions.ndjson").unlink()  # Twice the size of the logs; the totals are enough.
+        partial.rename(home)
+    folder = home / "logs"
+    files = list(folder.rglob("*.zst"))
     raw = execute(["sh", "-c", f"{zstd_command(folder, len(files))} | wc -c"])  # Also warms the page cache.
-    return Fleet(folder, len(files), sum(path.stat().st_size for path in files), int(raw.output))
+    totals = json.loads((home / "truth/totals.json").read_text())
+    return Fleet(folder, totals, len(files), sum(path.stat().st_size for path in files), int(raw.output))
 
 
 def generator_version() -> str:
@@ -313,11 +317,18 @@ def refused(stores: Stores) -> dict:
 def check_answers(options, reference, stores, dry_run, duckdb, grep) -> None:
     ours = sessions_of(options, stores.smtptrail, "*", "server")
     table = json.loads(duckdb.output)["sessions"]
-    agree("sessions", index=ours, dry_run=rows(dry_run.output)[-1]["sessions"], duckdb=table)
+    truth = reference.totals["sessions"]
+    agree("sessions", index=ours, dry_run=rows(dry_run.output)[-1]["sessions"], duckdb=table, truth=truth)
 
     query = f"presented:{stores.thumbprint} status:{STATUS}"
     found = sessions_of(options, stores.smtptrail, query, "presented,status")
-    agree(f"sessions that presented {stores.thumbprint[:8]} and met {STATUS}", index=found, duckdb=refused(stores)["sessions"])
+    pairs = {(row["presented"], row["status"]): row["sessions"] for row in reference.totals["refusals"]}
+    agree(
+        f"sessions that presented {stores.thumbprint[:8]} and met {STATUS}",
+        index=found,
+        duckdb=refused(stores)["sessions"],
+        truth=pairs[stores.thumbprint, STATUS],
+    )
 
     decompress = zstd_command(reference.folder, reference.files, processes=1)  # Two would tear each other's lines.
     lines = execute(["sh", "-c", f"{decompress} | LC_ALL=C grep -c {stores.thumbprint}"]).output

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 use syn::{
-    Attribute, Block, ImplItemFn, ItemFn, ItemMod, Meta, Signature, TraitItemFn,
+    Attribute, Block, ImplItemFn, ItemFn, ItemMod, Macro, Meta, Signature, TraitItemFn,
     visit::{self, Visit},
 };
 
@@ -21,6 +21,15 @@ const FUNCTION_LINES_MAX: usize = 70;
 
 /// Names that say nothing, and so collect everything.
 const NAMELESS: [&str; 8] = ["common", "helper", "helpers", "misc", "shared", "util", "utils", "utilities"];
+
+/// Crates that turn bytes into facts: they never touch a file, a clock or the network.
+const PURE: [&str; 4] = ["crates/smtplog/", "crates/evidence/", "crates/diagnose/", "crates/export/"];
+
+/// Names that lead to files, clocks and the network.
+const IMPURE: [&str; 7] = ["fs", "Instant", "SystemTime", "TcpListener", "TcpStream", "UdpSocket", "UnixStream"];
+
+/// Only the program prints.
+const PRINTING: [&str; 5] = ["dbg", "eprint", "eprintln", "print", "println"];
 
 /// What in the files breaks the rules, as `path:line: what`.
 pub(crate) fn violations(files: &[SourceFile]) -> Vec<String> {
@@ -109,6 +118,22 @@ impl<'ast> Visit<'ast> for Findings<'_> {
             self.add(module.ident.span().start().line, &format!("a module named {name}"));
         }
         self.inside(&module.attrs, |findings| visit::visit_item_mod(findings, module));
+    }
+
+    fn visit_ident(&mut self, name: &'ast Ident) {
+        let is_pure = PURE.iter().any(|folder| self.path.starts_with(folder));
+        if is_pure && !self.is_test && IMPURE.iter().any(|impure| name == impure) {
+            self.add(name.span().start().line, &format!("{name} in a crate of pure functions"));
+        }
+    }
+
+    fn visit_macro(&mut self, call: &'ast Macro) {
+        let is_library = self.path.starts_with("crates/") && !self.path.starts_with("crates/cli/");
+        let name = call.path.segments.last().map(|segment| segment.ident.to_string()).unwrap_or_default();
+        if is_library && !self.is_test && PRINTING.contains(&name.as_str()) {
+            self.add(call.bang_token.span.start().line, &format!("{name}! outside the program"));
+        }
+        visit::visit_macro(self, call);
     }
 
     fn visit_item_fn(&mut self, function: &'ast ItemFn) {
@@ -260,6 +285,27 @@ mod tests {
         check(&format!("#[cfg(test)]\nmod tests {{\n{}}}", function(71)), &[]);
         check(&format!("#[test]\n{}", function(71)), &[]);
         check(&format!("#[cfg(test)] mod tests {{}}\n{}", function(71)), &["3: fn long has 71 lines"]);
+    }
+
+    #[test]
+    fn libraries_do_not_print() {
+        check("fn f() { println!(\"x\") }", &["2: println! outside the program"]);
+        check("fn f() { std::eprintln!(\"x\") }", &["2: eprintln! outside the program"]);
+        check("#[cfg(test)] mod tests { fn f() { println!(\"x\") } }", &[]);
+        assert_eq!(found(&[("crates/cli/main.rs", "//! A.\nfn f() { println!(\"x\") }")]), [""; 0]);
+    }
+
+    #[test]
+    fn pure_crates_touch_nothing() {
+        let found = |text: &str| found(&[("crates/diagnose/src/a.rs", &format!("//! A.\n{text}"))]);
+        let named = |what: &str| [format!("crates/diagnose/src/a.rs:2: {what} in a crate of pure functions")];
+        assert_eq!(found("use std::{fs, io};"), named("fs"));
+        assert_eq!(found("fn f() { std::fs::read(p); }"), named("fs"));
+        assert_eq!(found("fn f() -> std::time::Instant { x() }"), named("Instant"));
+        assert_eq!(found("use std::net::{IpAddr, TcpStream as Wire};"), named("TcpStream"));
+        assert_eq!(found("#[cfg(test)] mod tests { use std::fs; }"), [""; 0]);
+        assert_eq!(found("use std::net::IpAddr; // fs"), [""; 0]);
+        check("use std::fs;", &[]); // The index keeps files.
     }
 
     #[test]
