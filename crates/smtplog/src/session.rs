@@ -80,8 +80,8 @@ pub struct Session {
     pub repeated_sequences: u64,
     /// Where the rows lie, in the order of their first row.
     pub sources: Vec<SourceSpan>,
-    /// xxh3-64 over the session's rows as the assembler saw them; `show` checks the original against it.
-    pub rows_hash: u64,
+    /// Hash of the session's rows as the assembler saw them; `show` checks the original against it.
+    pub rows_hash: u32,
 }
 
 /// Parameters and outcome of a TLS negotiation (FORMATS 1.6).

@@ -80,7 +80,7 @@ impl Assembler {
 
 /// xxh3-64 over the texts of all rows: the same however the rows were cut into fragments, because what differs with
 /// the cut, connectors and repeated endpoints, is left out.
-fn rows_hash(parts: &[&[u8]]) -> u64 {
+fn rows_hash(parts: &[&[u8]]) -> u32 {
     let mut hash = 0u64;
     for part in parts {
         for row in fragment::rows(part) {
@@ -89,7 +89,7 @@ fn rows_hash(parts: &[&[u8]]) -> u64 {
             hash = hash.rotate_left(5).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ texts;
         }
     }
-    hash
+    (hash >> 32) as u32
 }
 
 /// One session while its rows come in.
@@ -330,7 +330,9 @@ impl<'a, 'r> State<'a, 'r> {
         if self.reply_is_refusal {
             self.refusal(row, line, answered.map(|command| command.line));
         }
-        if self.banner_due {
+        // Where the first rows are lost, a 220 before any command is the banner all the same.
+        let is_banner = self.banner_due || (answered.is_none() && self.session.helo.is_none());
+        if is_banner && line.code == 220 {
             self.banner_name = reply::greeting_name(line.text).map(Text::from_utf8_lossy);
         }
         let Some(command) = answered else { return };
@@ -339,8 +341,12 @@ impl<'a, 'r> State<'a, 'r> {
             Verb::Auth => self.auth_answer(line.code),
             _ => {}
         }
-        if let Some(progress) = command.message.and_then(|message| self.progress.get_mut(message)) {
+        let Some(message) = command.message else { return };
+        if let Some(progress) = self.progress.get_mut(message) {
             progress.answer(command.verb, line.code);
+        }
+        if let (Some(id), Some(message)) = (reply::queued_message_id(line), self.session.messages.get_mut(message)) {
+            message.message_id.get_or_insert_with(|| Text::from_utf8_lossy(id));
         }
     }
 

@@ -98,6 +98,13 @@ pub(super) fn thumbprint(text: &str) -> Option<Thumbprint> {
     })
 }
 
+/// The message id in `250 2.6.0 <a@b> [InternalId=5, Hostname=EX1] Queued mail for delivery`.
+pub(super) fn queued_message_id<'r>(line: &ReplyLine<'r>) -> Option<&'r [u8]> {
+    let rest = line.text.strip_prefix(b"2.6.0 ").filter(|_| line.code == 250)?;
+    let end = memchr::memchr(b'>', rest)?;
+    (rest[0] == b'<').then(|| &rest[..=end])
+}
+
 /// The first word of a greeting: the name that the server gives itself.
 pub(super) fn greeting_name(text: &[u8]) -> Option<&[u8]> {
     text.split(|byte| byte.is_ascii_whitespace()).find(|word| !word.is_empty())
@@ -179,6 +186,14 @@ mod tests {
         let text = format!("[Message=CertificateExpired Expected Subject: a Thumbprint: {hex}.]");
         assert_eq!(thumbprint(&text).map(|t| t.to_string()).as_deref(), Some(hex));
         assert_eq!(thumbprint("Thumbprint: 97355AF6"), None);
+    }
+
+    #[test]
+    fn queued_messages_name_their_id() {
+        let id = |data: &'static str| queued_message_id(&line(data.as_bytes()).unwrap());
+        assert_eq!(id("250 2.6.0 <a@b> [InternalId=5, Hostname=EX1] Queued"), Some(&b"<a@b>"[..]));
+        assert_eq!(id("250 2.6.0 Queued mail for delivery"), None);
+        assert_eq!(id("250 2.6.0 "), None);
     }
 
     #[test]
