@@ -14,6 +14,7 @@ pub mod place;
 mod probe;
 mod stitch;
 pub mod summary;
+pub mod transcript;
 mod worker;
 
 pub use identity::{ContentHash, Identity};
