@@ -57,7 +57,7 @@ fn text_at<'a>(texts: &'a [u8], ends: &[u32], number: u32) -> &'a [u8] {
 }
 
 /// A stored dictionary, read in place.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Dictionary<'a> {
     ends: &'a [u8],
     texts: &'a [u8],

@@ -99,7 +99,7 @@ pub(crate) fn stitch<S: Sink>(
     stitched
 }
 
-fn order(session: &Session) -> (&Stream, SessionId, Timestamp, u64) {
+fn order(session: &Session) -> (&Stream, SessionId, Timestamp, u32) {
     (&session.stream, session.session, session.started, session.rows_hash)
 }
 

@@ -180,14 +180,14 @@ impl<'s> Candidate<'s> {
 }
 
 /// Which certificate of a negotiation a field means.
-enum Side {
+pub(crate) enum Side {
     Presented,
     Received,
     Any,
 }
 
 /// The client is who sends: in `send` the logging server, which presents its own certificate.
-fn side(field: Field, direction: Direction) -> Side {
+pub(crate) fn side(field: Field, direction: Direction) -> Side {
     match (field, direction) {
         (Field::Presented, _) | (Field::ClientCert, Direction::Send) | (Field::ServerCert, Direction::Receive) => {
             Side::Presented
@@ -199,7 +199,7 @@ fn side(field: Field, direction: Direction) -> Side {
     }
 }
 
-fn has_certificate(session: &Session, term: &Term) -> bool {
+pub(crate) fn has_certificate(session: &Session, term: &Term) -> bool {
     let presented = || session.negotiations.iter().any(|one| is_thumbprint(&term.matcher, one.presented));
     let received = || session.negotiations.iter().any(|one| is_thumbprint(&term.matcher, one.received));
     let named = || session.replies.iter().any(|reply| is_thumbprint(&term.matcher, reply.thumbprint));
@@ -210,7 +210,7 @@ fn has_certificate(session: &Session, term: &Term) -> bool {
     }
 }
 
-fn is_thumbprint(matcher: &Matcher, thumbprint: Option<Thumbprint>) -> bool {
+pub(crate) fn is_thumbprint(matcher: &Matcher, thumbprint: Option<Thumbprint>) -> bool {
     let Some(thumbprint) = thumbprint else {
         return false;
     };
@@ -223,7 +223,7 @@ fn is_thumbprint(matcher: &Matcher, thumbprint: Option<Thumbprint>) -> bool {
     }
 }
 
-fn reply_has(reply: &Reply, term: &Term) -> bool {
+pub(crate) fn reply_has(reply: &Reply, term: &Term) -> bool {
     match term.field {
         Field::Code => is_code(&term.matcher, reply.code),
         Field::Status => is_text(&term.matcher, reply.status.as_deref()),
@@ -234,7 +234,7 @@ fn reply_has(reply: &Reply, term: &Term) -> bool {
 }
 
 /// A term that is neither on a reply nor on a certificate.
-fn has(session: &Session, term: &Term) -> bool {
+pub(crate) fn has(session: &Session, term: &Term) -> bool {
     let matcher = &term.matcher;
     match term.field {
         Field::Id => is_text(matcher, Some(&session.id())),
@@ -285,7 +285,7 @@ fn message_ids(session: &Session) -> impl Iterator<Item = &str> {
     session.messages.iter().filter_map(|message| message.message_id.as_deref())
 }
 
-fn is_text(matcher: &Matcher, text: Option<&str>) -> bool {
+pub(crate) fn is_text(matcher: &Matcher, text: Option<&str>) -> bool {
     let Some(text) = text else {
         return false;
     };
@@ -297,7 +297,7 @@ fn is_text(matcher: &Matcher, text: Option<&str>) -> bool {
     }
 }
 
-fn is_phrase(matcher: &Matcher, text: &str) -> bool {
+pub(crate) fn is_phrase(matcher: &Matcher, text: &str) -> bool {
     match matcher {
         Matcher::Present => !text.is_empty(),
         Matcher::Phrase(phrase) => phrase.is_in(text),
@@ -338,12 +338,12 @@ fn is_outcome(matcher: &Matcher, session: &Session) -> bool {
 }
 
 /// The name of the other side, which `remote` finds as well; whether it is there is asked of the endpoint.
-fn is_name(matcher: &Matcher, name: Option<&str>) -> bool {
+pub(crate) fn is_name(matcher: &Matcher, name: Option<&str>) -> bool {
     *matcher != Matcher::Present && is_text(matcher, name)
 }
 
 /// By address where the endpoint has one, and as text with or without the port.
-fn is_endpoint(matcher: &Matcher, endpoint: Option<&str>) -> bool {
+pub(crate) fn is_endpoint(matcher: &Matcher, endpoint: Option<&str>) -> bool {
     let Some(endpoint) = endpoint else {
         return false;
     };
@@ -355,7 +355,7 @@ fn is_endpoint(matcher: &Matcher, endpoint: Option<&str>) -> bool {
 }
 
 /// An address without case; its domain is what follows the last `@`.
-fn is_mailbox(matcher: &Matcher, address: &str) -> bool {
+pub(crate) fn is_mailbox(matcher: &Matcher, address: &str) -> bool {
     match matcher {
         Matcher::Domain(wanted) => address.rsplit_once('@').is_some_and(|(_, domain)| fold(domain) == *wanted),
         _ => is_text(matcher, Some(address)),

@@ -39,7 +39,7 @@ mod expr;
 mod field;
 mod lexer;
 mod matcher;
-mod matches;
+pub(crate) mod matches;
 mod meaning;
 mod moment;
 mod network;

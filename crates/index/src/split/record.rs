@@ -73,7 +73,7 @@ pub(crate) fn encode(session: &Session, builders: &mut Builders, numbers: &mut N
 fn put_times(out: &mut Vec<u8>, session: &Session) {
     // The `-` row is the last one nearly always.
     let ended = session.ended.map_or(1, |ended| if ended == session.last { 0 } else { 2 });
-    out.push(ended | u8::from(session.repeated) << 2);
+    out.push(ended);
     if let (2, Some(time)) = (ended, session.ended) {
         put_signed(out, time.0 - session.started.0);
     }
@@ -189,8 +189,7 @@ fn put_rest(out: &mut Vec<u8>, session: &Session, builders: &mut Builders) {
 pub(crate) fn decode(bytes: &[u8], columns: Columns, dictionaries: &Dictionaries<'_>) -> Option<Session> {
     let from = &mut Decoder::new(bytes);
     let profile = dictionaries.profile(from.small()?)?;
-    let flags = from.byte()?;
-    let ended = match flags & 3 {
+    let ended = match from.byte()? {
         0 => Some(columns.last),
         1 => None,
         _ => Some(Timestamp(columns.started.0.checked_add(from.signed()?)?)),
@@ -227,7 +226,7 @@ pub(crate) fn decode(bytes: &[u8], columns: Columns, dictionaries: &Dictionaries
     let mut session = Session {
         stream: Arc::clone(&profile.stream),
         session: columns.session,
-        repeated: flags & 4 != 0,
+        repeated: false, // The store knows: it depends on other splits.
         connector: profile.connector.clone(),
         started: columns.started,
         ended,

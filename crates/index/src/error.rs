@@ -1,0 +1,70 @@
+//! What can go wrong with a store, as a whole. A damaged split is not among it: answers come from the rest.
+
+use std::{io, path::PathBuf};
+
+/// An error of the store.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// There is no store in this folder.
+    #[error("no store at {}", dir.display())]
+    NotFound {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// The store was written by a newer version.
+    #[error("the store at {} has layout {found}, this program knows up to {known}", dir.display())]
+    Newer {
+        /// The folder.
+        dir: PathBuf,
+        /// The store's layout.
+        found: i64,
+        /// The newest known here.
+        known: i64,
+    },
+    /// Another run writes to the store.
+    #[error("the store at {} is being written by {holder}", dir.display())]
+    Locked {
+        /// The folder.
+        dir: PathBuf,
+        /// Who holds the lock.
+        holder: String,
+    },
+    /// A file of the store could not be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file or folder of the store could not be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The catalog could not be read or written.
+    #[error("the catalog of the store failed")]
+    Catalog(#[from] rusqlite::Error),
+    /// The catalog holds what no version of this program wrote.
+    #[error("the catalog of the store is damaged: {0}")]
+    Damaged(&'static str),
+    /// A split could not be built.
+    #[error("cannot build a split")]
+    Split(#[from] tantivy::TantivyError),
+    /// A split could not be built.
+    #[error("cannot build a split")]
+    Directory(#[from] tantivy::directory::error::OpenReadError),
+    /// A split could not be built.
+    #[error("cannot build a split")]
+    Io(#[from] io::Error),
+    /// The query took longer than a query may.
+    #[error("the query was stopped after {seconds} s; narrow it with --since, a server or a thumbprint")]
+    TooSlow {
+        /// The limit.
+        seconds: u64,
+    },
+}

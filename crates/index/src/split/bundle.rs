@@ -1,0 +1,165 @@
+//! Bundles: the files of a split in one file, so that making it durable takes one fsync and reading it one map.
+
+use std::{
+    fmt,
+    fs::File,
+    io::{self, BufWriter, Write},
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tantivy::{
+    Directory,
+    directory::{
+        DirectoryLock, FileHandle, FileSlice, Lock, OwnedBytes, WatchCallback, WatchHandle, WritePtr,
+        error::{DeleteError, LockError, OpenReadError, OpenWriteError},
+    },
+};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::codec::{Decoder, put_number, put_text};
+
+/// The end of every split; its last character is the version of the layout.
+const MAGIC: &[u8; 8] = b"SMTPTRL1";
+
+/// Bytes after the table: its length, its hash, the magic.
+const TAIL_BYTES: usize = 4 + 8 + 8;
+
+#[derive(Clone, Debug)]
+struct Entry {
+    name: PathBuf,
+    range: Range<usize>,
+    hash: u64,
+}
+
+/// Writes files into one, makes it durable, and returns its size.
+pub(super) fn write(path: &Path, files: &[(PathBuf, &[u8])]) -> io::Result<u64> {
+    let mut out = BufWriter::with_capacity(1 << 20, File::create_new(path)?);
+    let mut table = Vec::new();
+    let mut offset = 0u64;
+    for (name, bytes) in files {
+        out.write_all(bytes)?;
+        put_text(&mut table, name.to_string_lossy().as_bytes());
+        put_number(&mut table, offset);
+        put_number(&mut table, bytes.len() as u64);
+        table.extend_from_slice(&xxh3_64(bytes).to_le_bytes());
+        offset += bytes.len() as u64;
+    }
+    out.write_all(&table)?;
+    out.write_all(&(table.len() as u32).to_le_bytes())?;
+    out.write_all(&xxh3_64(&table).to_le_bytes())?;
+    out.write_all(MAGIC)?;
+    let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.sync_all()?;
+    Ok(offset + (table.len() + TAIL_BYTES) as u64)
+}
+
+/// The files of a bundle, read in place; to tantivy it is a directory.
+#[derive(Clone)]
+pub(super) struct Bundle {
+    bytes: OwnedBytes,
+    entries: Arc<[Entry]>,
+}
+
+impl fmt::Debug for Bundle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Bundle({} files)", self.entries.len())
+    }
+}
+
+impl Bundle {
+    /// Reads the table of a split. `None` if it is damaged or no split.
+    pub(super) fn open(file: &FileSlice) -> Option<Bundle> {
+        let bytes = file.read_bytes().ok()?;
+        let (rest, tail) = bytes.split_last_chunk::<TAIL_BYTES>()?;
+        if &tail[12..] != MAGIC {
+            return None;
+        }
+        let table_bytes = u32::from_le_bytes(tail[..4].try_into().ok()?) as usize;
+        let table = &rest[rest.len().checked_sub(table_bytes)?..];
+        if xxh3_64(table) != u64::from_le_bytes(tail[4..12].try_into().ok()?) {
+            return None;
+        }
+        let entries = entries(table, rest.len() - table_bytes)?.into();
+        Some(Bundle { bytes, entries })
+    }
+
+    /// The bytes of one file.
+    pub(super) fn file(&self, name: &str) -> Option<OwnedBytes> {
+        let entry = self.entry(Path::new(name))?;
+        Some(self.bytes.slice(entry.range.clone()))
+    }
+
+    /// The names of files whose bytes are not those that were written.
+    pub(super) fn damaged_files(&self) -> Vec<String> {
+        let is_damaged = |entry: &&Entry| xxh3_64(&self.bytes[entry.range.clone()]) != entry.hash;
+        self.entries.iter().filter(is_damaged).map(|entry| entry.name.to_string_lossy().into_owned()).collect()
+    }
+
+    fn entry(&self, name: &Path) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.name == name)
+    }
+}
+
+fn entries(table: &[u8], content_bytes: usize) -> Option<Vec<Entry>> {
+    let from = &mut Decoder::new(table);
+    let mut entries = Vec::new();
+    while !from.is_empty() {
+        let name = std::str::from_utf8(from.text()?).ok()?.into();
+        let start = usize::try_from(from.number()?).ok()?;
+        let end = start.checked_add(usize::try_from(from.number()?).ok()?)?;
+        let hash = u64::from_le_bytes(from.array()?);
+        if end > content_bytes {
+            return None;
+        }
+        entries.push(Entry { name, range: start..end, hash });
+    }
+    Some(entries)
+}
+
+/// Splits are written as a whole and never changed: every writing method refuses.
+impl Directory for Bundle {
+    fn get_file_handle(&self, path: &Path) -> Result<Arc<dyn FileHandle>, OpenReadError> {
+        let entry = self.entry(path).ok_or_else(|| OpenReadError::FileDoesNotExist(path.to_owned()))?;
+        Ok(Arc::new(self.bytes.slice(entry.range.clone())))
+    }
+
+    fn delete(&self, path: &Path) -> Result<(), DeleteError> {
+        Err(DeleteError::IoError { io_error: Arc::new(read_only()), filepath: path.to_owned() })
+    }
+
+    fn exists(&self, path: &Path) -> Result<bool, OpenReadError> {
+        Ok(self.entry(path).is_some())
+    }
+
+    fn open_write(&self, path: &Path) -> Result<WritePtr, OpenWriteError> {
+        Err(OpenWriteError::IoError { io_error: Arc::new(read_only()), filepath: path.to_owned() })
+    }
+
+    fn atomic_read(&self, path: &Path) -> Result<Vec<u8>, OpenReadError> {
+        let entry = self.entry(path).ok_or_else(|| OpenReadError::FileDoesNotExist(path.to_owned()))?;
+        Ok(self.bytes[entry.range.clone()].to_vec())
+    }
+
+    fn atomic_write(&self, _path: &Path, _data: &[u8]) -> io::Result<()> {
+        Err(read_only())
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Nothing changes, so nothing has to be locked.
+    fn acquire_lock(&self, _lock: &Lock) -> Result<DirectoryLock, LockError> {
+        Ok(DirectoryLock::from(Box::new(())))
+    }
+
+    fn watch(&self, _callback: WatchCallback) -> tantivy::Result<WatchHandle> {
+        Ok(WatchHandle::empty())
+    }
+}
+
+fn read_only() -> io::Error {
+    io::Error::new(io::ErrorKind::ReadOnlyFilesystem, "a split does not change")
+}
