@@ -397,7 +397,7 @@ def measure_growth(options, reference: Fleet, stores: Stores) -> list[Line]:
 
 def measure_second_run(options, store: Path) -> list[Line]:
     """A second run over 5,000 files that are all known."""
-    many = fleet(options, servers=10, days=250, mib_per_server=25)
+    many = fleet(options, servers=10, days=140, mib_per_server=25)
     if many.files < 5000:
         raise Failure(f"{many.files} files are not 5,000")
     shutil.rmtree(store, ignore_errors=True)

@@ -31,9 +31,10 @@ COLUMNS = {
 }
 
 # `server` and `direction` come from the path: EX001/.../SEND2024030106-1.LOG.zst.
-# A certificate is one row with everything (2016 and later) or six rows, where only the first
-# says whose it is: then the presented thumbprint is the next one after that row. In one row the
-# thumbprint is the last word of 40 hex digits, because a serial number may be as long.
+# A certificate is one row with everything (2016 and later), where the thumbprint is the last word of
+# 40 hex digits, because a serial number may be as long. Or it is six rows, where only the first says
+# whose it is and the fifth has the thumbprint. A session can negotiate twice, so a refusal belongs
+# to the certificate presented last before it. Rows that are not UTF-8 are lost (`ignore_errors`).
 BUILD = r"""
 CREATE TABLE sessions AS
 WITH grouped AS (
@@ -44,29 +45,36 @@ WITH grouped AS (
         min(time) AS started,
         max(time) AS ended,
         count(*) AS records,
-        arg_max(regexp_extract(data, '.* ([0-9A-F]{40})', 1), sequence)
-            FILTER (context LIKE 'Sending certificate %') AS presented_one_row,
-        max(sequence) FILTER (context = 'Sending certificate') AS sending,
+        list({'sequence': sequence, 'thumbprint': regexp_extract(data, '.* ([0-9A-F]{40})', 1)})
+            FILTER (context LIKE 'Sending certificate %') AS one_row,
+        list(sequence) FILTER (context = 'Sending certificate') AS headers,
         list({'sequence': sequence, 'thumbprint': data})
             FILTER (context = 'Certificate thumbprint') AS thumbprints,
-        list(regexp_extract(data, '^5[0-9][0-9][ -](5\.[0-9]+\.[0-9]+)', 1))
-            FILTER (event IN ('<', '>') AND data LIKE '5__%') AS statuses
+        list({'sequence': sequence, 'status': regexp_extract(data, '^5[0-9][0-9][ -](5\.[0-9]+\.[0-9]+)', 1)})
+            FILTER (event IN ('<', '>') AND data LIKE '5__%') AS refusals
     FROM read_csv($glob, columns = $columns, auto_detect = false, header = false, delim = ',', quote = '"',
-                  escape = '"', comment = '#', filename = true)
+                  escape = '"', comment = '#', filename = true, ignore_errors = true)
     GROUP BY ALL
+), certificates AS (
+    SELECT * EXCLUDE (one_row, headers, thumbprints), coalesce(
+        one_row,
+        list_filter(thumbprints, lambda row: list_contains(headers, row.sequence - 4))
+    ) AS presented
+    FROM grouped
 )
 SELECT
-    server, direction, session, started, ended, records, list_distinct(statuses) AS statuses,
-    coalesce(
-        presented_one_row,
-        list_min(list_filter(thumbprints, lambda row: row.sequence > sending)).thumbprint
-    ) AS presented
-FROM grouped
+    server, direction, session, started, ended, records,
+    list_max(presented).thumbprint AS presented,
+    list_distinct(list_transform(refusals, lambda refusal: {
+        'status': refusal.status,
+        'presented': list_max(list_filter(presented, lambda row: row.sequence < refusal.sequence)).thumbprint
+    })) AS refusals
+FROM certificates
 """
 
 TEN = """
-SELECT server, direction, session, started, ended, records, presented, statuses
-FROM sessions WHERE presented = $thumbprint AND list_contains(statuses, $status) LIMIT 10
+SELECT server, direction, session, started, ended, records, presented, refusals
+FROM sessions WHERE list_contains(refusals, {'status': $status, 'presented': $thumbprint}) LIMIT 10
 """
 
 
@@ -84,8 +92,9 @@ def build(database: str, folder: str, threads: str) -> None:
 
 def refused(database: str, status: str) -> None:
     """Prints the certificate with the most sessions that met the status."""
-    query = """SELECT presented, count(*) FROM sessions WHERE list_contains(statuses, $status)
-               AND presented IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1"""
+    query = """SELECT refusal.presented, count(*) FROM (SELECT unnest(refusals) AS refusal FROM sessions)
+               WHERE refusal.status = $status AND refusal.presented IS NOT NULL
+               GROUP BY ALL ORDER BY 2 DESC, 1 LIMIT 1"""
     with duckdb.connect(database, read_only=True) as connection:
         thumbprint, sessions = connection.execute(query, {"status": status}).fetchone()
     print(json.dumps({"thumbprint": thumbprint, "sessions": sessions}))
