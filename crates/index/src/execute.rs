@@ -20,7 +20,10 @@ use crate::{
     profile::{Profile, ReplyClass},
     query::{
         Endpoint, Expr, Field, Matcher, Query, Term, Via, Words, address_of_endpoint, fold,
-        matches::{Side, has, has_certificate, is_endpoint, is_mailbox, is_name, is_phrase, is_text, is_thumbprint, reply_has, side},
+        matches::{
+            Side, has, has_certificate, is_endpoint, is_mailbox, is_name, is_phrase, is_text, is_thumbprint, reply_has,
+            side,
+        },
     },
     sessions::Documents,
     split::{
@@ -72,7 +75,6 @@ impl Verdict {
     fn not(self) -> Verdict {
         Verdict { sure: self.maybe.not(), maybe: self.sure.not() }
     }
-
 }
 
 /// The documents of a split that match.
@@ -325,7 +327,9 @@ impl Execution<'_> {
             return documents;
         }
         if count <= RANGES_MAX {
-            numbers.iter().for_each(|number| self.insert_range(name, u64::from(number)..=u64::from(number), &mut documents));
+            numbers
+                .iter()
+                .for_each(|number| self.insert_range(name, u64::from(number)..=u64::from(number), &mut documents));
             return documents;
         }
         for document in 0..self.split.len() {

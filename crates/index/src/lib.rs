@@ -1,12 +1,21 @@
 //! The store of sessions: what is kept of them, how they are asked for, and how they are found.
 
+mod catalog;
 mod codec;
 mod dictionary;
 mod error;
 mod execute;
+mod fragments;
 mod profile;
 pub mod query;
 mod sessions;
 mod split;
+mod store;
+mod writer;
 
 pub use error::StoreError;
+pub use fragments::{StoredFragments, StoredPart};
+pub use store::{
+    CertificateRow, GroupRow, Groups, Hits, Location, MissingSplit, Over, SearchOptions, Sort, Store, StoreInfo,
+};
+pub use writer::{FileRecord, KnownSource, Published, Run, SourceRecord, SplitSink, Writer};

@@ -66,10 +66,6 @@ impl Documents {
         self.words.iter().map(|word| u64::from(word.count_ones())).sum()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.words.iter().all(|&word| word == 0)
-    }
-
     pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         self.words.iter().enumerate().flat_map(|(at, &word)| {
             let mut left = word;

@@ -7,7 +7,7 @@ use tantivy::{
     DocSet, Index, SegmentReader, TERMINATED, TantivyDocument, Term,
     columnar::Column,
     directory::{Directory, MmapDirectory, OwnedBytes},
-    postings::{Postings, SegmentPostings},
+    postings::SegmentPostings,
     query::{EnableScoring, PhraseQuery, Query as _},
     schema::{Field, IndexRecordOption, Value},
     store::StoreReader,
@@ -181,6 +181,21 @@ impl SplitReader {
         Ok(documents)
     }
 
+    /// Documents whose own id it is, or that have a proxy link to it.
+    pub(crate) fn with_session_or_link(&self, id: SessionId) -> Vec<u32> {
+        let mut documents = Vec::new();
+        for name in [column::SESSION, column::LINK] {
+            if let Some(column) = self.column(name) {
+                let mut found = Vec::new();
+                column.get_docids_for_value_range(id.0..=id.0, 0..self.len(), &mut found);
+                documents.extend(found);
+            }
+        }
+        documents.sort_unstable();
+        documents.dedup();
+        documents
+    }
+
     /// The columns that every session has.
     pub(crate) fn times(&self) -> Option<Times> {
         Some(Times {
@@ -193,11 +208,8 @@ impl SplitReader {
     /// A session from its record. `None` means that the split is damaged.
     pub(crate) fn session(&self, document: u32, times: &Times) -> Option<Session> {
         let started = times.started(document)?;
-        let columns = Columns {
-            started,
-            last: times.last(document)?,
-            session: SessionId(times.session.first(document)?),
-        };
+        let columns =
+            Columns { started, last: times.last(document)?, session: SessionId(times.session.first(document)?) };
         let record = self.record(document)?;
         record::decode(&record, columns, &self.dictionaries())
     }

@@ -288,11 +288,7 @@ fn reply(from: &mut Decoder<'_>, columns: Columns, dictionaries: &Dictionaries<'
         Some(length) => Some(text(from.take(usize::try_from(length).ok()?)?)?),
         None => None,
     };
-    let via = if class.via {
-        Some(SessionId(columns.session.0.wrapping_add(from.signed()? as u64)))
-    } else {
-        None
-    };
+    let via = if class.via { Some(SessionId(columns.session.0.wrapping_add(from.signed()? as u64))) } else { None };
     Some(Reply {
         time,
         sequence,
@@ -330,9 +326,7 @@ fn message(from: &mut Decoder<'_>, dictionaries: &Dictionaries<'_>) -> Option<Me
     };
     let sender = text(dictionaries.mailboxes.text(from.small()?)?)?;
     let count = from.number()?;
-    let to = (0..count)
-        .map(|_| text(dictionaries.mailboxes.text(from.small()?)?))
-        .collect::<Option<Vec<_>>>()?;
+    let to = (0..count).map(|_| text(dictionaries.mailboxes.text(from.small()?)?)).collect::<Option<Vec<_>>>()?;
     let message_id = if flags & 4 != 0 { Some(text(from.text()?)?) } else { None };
     Some(Message { message_id, from: sender, to, outcome })
 }

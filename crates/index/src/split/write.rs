@@ -107,11 +107,6 @@ impl SplitWriter {
         })
     }
 
-    /// Sessions so far; the next one's document number.
-    pub(crate) fn sessions(&self) -> u32 {
-        self.sessions
-    }
-
     /// Whether the split has reached one of its limits.
     pub(crate) fn is_full(&self) -> bool {
         // The memory in use is summed up over all fields, so it is not asked for every session.

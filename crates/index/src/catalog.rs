@@ -1,0 +1,246 @@
+//! The catalog: what is published, in one SQLite file (DESIGN section 3).
+//!
+//! A split, a source or a session exists for readers if and only if a committed transaction names it. One run is one
+//! transaction.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use smtplog::{Direction, Role, SessionId, Stream, Thumbprint, Timestamp, certificate::Certificate};
+
+use crate::StoreError;
+
+/// Layout of the catalog and the splits. A program refuses what is newer than it knows.
+pub(crate) const LAYOUT: i64 = 1;
+
+const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS runs (id INTEGER PRIMARY KEY, ended_ms INTEGER NOT NULL, summary TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS streams (
+    id INTEGER PRIMARY KEY, server TEXT NOT NULL, role TEXT NOT NULL, direction TEXT NOT NULL, newest INTEGER,
+    UNIQUE (server, role, direction));
+CREATE TABLE IF NOT EXISTS splits (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, bytes INTEGER NOT NULL, sessions INTEGER NOT NULL,
+    min_time INTEGER NOT NULL, max_time INTEGER NOT NULL, has_via INTEGER NOT NULL, is_open INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS split_streams (
+    split INTEGER NOT NULL, stream INTEGER NOT NULL, least INTEGER NOT NULL, greatest INTEGER NOT NULL,
+    PRIMARY KEY (split, stream)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS dropped_splits (name TEXT PRIMARY KEY, dropped_ms INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS certificates (
+    thumbprint BLOB PRIMARY KEY, subject TEXT NOT NULL, issuer TEXT NOT NULL, serial TEXT NOT NULL,
+    names TEXT NOT NULL, not_before INTEGER, not_after INTEGER, split_certain INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS certificate_splits (
+    thumbprint BLOB NOT NULL, split INTEGER NOT NULL, PRIMARY KEY (thumbprint, split)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sources (
+    identity BLOB PRIMARY KEY, stream INTEGER NOT NULL, consumed INTEGER NOT NULL, hash BLOB NOT NULL,
+    kept INTEGER NOT NULL, rejected INTEGER NOT NULL, path TEXT NOT NULL, member TEXT, file TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS files (
+    path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
+    recorded_ns INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS fragments (
+    id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, session INTEGER NOT NULL, split TEXT, document INTEGER,
+    parts BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS fragments_by_key ON fragments (stream, session);
+CREATE INDEX IF NOT EXISTS fragments_open ON fragments (id) WHERE split IS NULL;
+CREATE TABLE IF NOT EXISTS superseded (
+    split TEXT NOT NULL, document INTEGER NOT NULL, PRIMARY KEY (split, document)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS repeated_keys (
+    stream INTEGER NOT NULL, session INTEGER NOT NULL, first INTEGER NOT NULL,
+    PRIMARY KEY (stream, session)) WITHOUT ROWID;
+";
+
+/// A published split, as readers need it.
+#[derive(Clone, Debug)]
+pub(crate) struct SplitRow {
+    pub(crate) id: i64,
+    pub(crate) name: String,
+    pub(crate) bytes: u64,
+    pub(crate) sessions: u64,
+    pub(crate) min_time: Timestamp,
+    pub(crate) max_time: Timestamp,
+    pub(crate) has_via: bool,
+}
+
+/// Path of the catalog within a store.
+pub(crate) fn path(store: &Path) -> PathBuf {
+    store.join("catalog.sqlite")
+}
+
+/// Opens the catalog for the one writer, making it if there is none.
+pub(crate) fn open_for_writing(store: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open(path(store))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    check_layout(&connection, store)?;
+    connection.execute_batch(TABLES)?;
+    connection.execute("INSERT OR IGNORE INTO meta VALUES ('layout', ?1)", [LAYOUT])?;
+    Ok(connection)
+}
+
+/// Opens the catalog for reading. On media that cannot be written SQLite can make no shared memory for its log, so
+/// there the file is read as it is, which is whole: a run leaves no log behind.
+pub(crate) fn open_for_reading(store: &Path) -> Result<Connection, StoreError> {
+    let path = path(store);
+    if !path.is_file() {
+        return Err(StoreError::NotFound { dir: store.to_owned() });
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(&path, flags)?;
+    let connection = match check_layout(&connection, store) {
+        Err(StoreError::Catalog(_)) => {
+            let uri = format!("file:{}?immutable=1", percent_encoded(&path));
+            let connection = Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?;
+            check_layout(&connection, store)?;
+            connection
+        }
+        checked => checked.map(|()| connection)?,
+    };
+    Ok(connection)
+}
+
+fn percent_encoded(path: &Path) -> String {
+    path.as_os_str()
+        .as_encoded_bytes()
+        .iter()
+        .map(|&byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => char::from(byte).to_string(),
+            _ => format!("%{byte:02x}"),
+        })
+        .collect()
+}
+
+fn check_layout(connection: &Connection, store: &Path) -> Result<(), StoreError> {
+    let has_meta: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'meta'", [], |row| row.get(0))?;
+    if has_meta == 0 {
+        return Ok(());
+    }
+    let found: Option<i64> =
+        connection.query_row("SELECT value FROM meta WHERE key = 'layout'", [], |row| row.get(0)).optional()?;
+    match found {
+        Some(found) if found > LAYOUT => Err(StoreError::Newer { dir: store.to_owned(), found, known: LAYOUT }),
+        _ => Ok(()),
+    }
+}
+
+/// All published splits, oldest first.
+pub(crate) fn splits(connection: &Connection) -> Result<Vec<SplitRow>, StoreError> {
+    let sql = "SELECT id, name, bytes, sessions, min_time, max_time, has_via FROM splits ORDER BY min_time, id";
+    let mut statement = connection.prepare(sql)?;
+    let rows = statement.query_map([], |row| {
+        Ok(SplitRow {
+            id: row.get(0)?,
+            name: row.get(1)?,
+            bytes: row.get::<_, i64>(2)? as u64,
+            sessions: row.get::<_, i64>(3)? as u64,
+            min_time: Timestamp(row.get(4)?),
+            max_time: Timestamp(row.get(5)?),
+            has_via: row.get(6)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Ids of the splits in which a certificate occurs whose thumbprint lies between two.
+pub(crate) fn splits_with(
+    connection: &Connection,
+    least: Thumbprint,
+    greatest: Thumbprint,
+) -> Result<Vec<i64>, StoreError> {
+    let sql = "SELECT DISTINCT split FROM certificate_splits WHERE thumbprint BETWEEN ?1 AND ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map(params![least.0, greatest.0], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Every certificate that logs name.
+pub(crate) fn certificates(connection: &Connection) -> Result<Vec<Certificate>, StoreError> {
+    let sql = "SELECT thumbprint, subject, issuer, serial, names, not_before, not_after, split_certain
+               FROM certificates ORDER BY thumbprint";
+    let mut statement = connection.prepare(sql)?;
+    let rows = statement.query_map([], certificate)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn certificate(row: &Row<'_>) -> rusqlite::Result<Certificate> {
+    Ok(Certificate {
+        thumbprint: Thumbprint(row.get(0)?),
+        subject: row.get(1)?,
+        issuer: row.get(2)?,
+        serial: row.get(3)?,
+        names: row.get(4)?,
+        not_before: row.get::<_, Option<i64>>(5)?.map(Timestamp),
+        not_after: row.get::<_, Option<i64>>(6)?.map(Timestamp),
+        split_certain: row.get(7)?,
+    })
+}
+
+/// Keeps what is known best of a certificate.
+pub(crate) fn put_certificate(connection: &Connection, certificate: &Certificate) -> Result<(), StoreError> {
+    let sql = "SELECT thumbprint, subject, issuer, serial, names, not_before, not_after, split_certain
+               FROM certificates WHERE thumbprint = ?1";
+    let known = connection.prepare_cached(sql)?.query_row([certificate.thumbprint.0], self::certificate).optional()?;
+    if known.is_some_and(|known| !certificate.is_better_than(&known)) {
+        return Ok(());
+    }
+    let sql = "INSERT OR REPLACE INTO certificates VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    connection.prepare_cached(sql)?.execute(params![
+        certificate.thumbprint.0,
+        certificate.subject,
+        certificate.issuer,
+        certificate.serial,
+        certificate.names,
+        certificate.not_before.map(|time| time.0),
+        certificate.not_after.map(|time| time.0),
+        certificate.split_certain,
+    ])?;
+    Ok(())
+}
+
+/// The row number of a stream, a new one if it is not known.
+pub(crate) fn stream_id(connection: &Connection, stream: &Stream) -> Result<i64, StoreError> {
+    if let Some(id) = known_stream_id(connection, stream)? {
+        return Ok(id);
+    }
+    let sql = "INSERT INTO streams (server, role, direction) VALUES (?1, ?2, ?3)";
+    connection.prepare_cached(sql)?.execute(params![
+        &*stream.server,
+        stream.role.as_str(),
+        stream.direction.as_str()
+    ])?;
+    Ok(connection.last_insert_rowid())
+}
+
+/// The row number of a stream, if it is known.
+pub(crate) fn known_stream_id(connection: &Connection, stream: &Stream) -> Result<Option<i64>, StoreError> {
+    let sql = "SELECT id FROM streams WHERE server = ?1 AND role = ?2 AND direction = ?3";
+    let key = params![&*stream.server, stream.role.as_str(), stream.direction.as_str()];
+    Ok(connection.prepare_cached(sql)?.query_row(key, |row| row.get(0)).optional()?)
+}
+
+/// The stream of a row number.
+pub(crate) fn stream(connection: &Connection, id: i64) -> Result<Stream, StoreError> {
+    let sql = "SELECT server, role, direction FROM streams WHERE id = ?1";
+    let (server, role, direction): (String, String, String) =
+        connection.prepare_cached(sql)?.query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let damaged = |()| StoreError::Damaged("a stream has no valid role or direction");
+    let (role, direction) = (role.parse::<Role>().map_err(damaged)?, direction.parse::<Direction>().map_err(damaged)?);
+    Ok(Stream { server: server.into(), role, direction })
+}
+
+/// Keys that more than one session has, with the start of the first.
+pub(crate) fn repeated_keys(connection: &Connection) -> Result<Vec<(Stream, SessionId, Timestamp)>, StoreError> {
+    let mut statement = connection.prepare("SELECT stream, session, first FROM repeated_keys")?;
+    let rows: Vec<(i64, i64, i64)> =
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect::<Result<_, _>>()?;
+    rows.into_iter()
+        .map(|(id, session, first)| Ok((stream(connection, id)?, SessionId(session as u64), Timestamp(first))))
+        .collect()
+}
+
+/// Documents that others replaced, by split.
+pub(crate) fn superseded(connection: &Connection) -> Result<Vec<(String, u32)>, StoreError> {
+    let mut statement = connection.prepare("SELECT split, document FROM superseded")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,860 @@
+//! Reading a store: a snapshot of what is published, and the answers from it.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, OnceLock},
+};
+
+use rusqlite::{Connection, OptionalExtension};
+use rustc_hash::FxHashMap;
+use smtplog::{
+    ProxyKind, ProxyLink, ProxyRole, Reply, Session, SessionId, Stream, Thumbprint, Timestamp, certificate::Certificate,
+};
+
+use crate::{
+    StoreError,
+    catalog::{self, SplitRow},
+    execute::{Deadline, execute, session_of},
+    query::{CertificateName, CertificateNames, Expr, Field, Matcher, Query, Via, Window},
+    sessions::Documents,
+    split::{
+        read::{SplitReader, Times},
+        schema::column,
+    },
+};
+
+/// How a search answers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SearchOptions {
+    /// Sessions returned at most; all are counted.
+    pub limit: Option<usize>,
+    /// Which come first.
+    pub sort: Sort,
+    /// Whether checksums of the splits are checked first.
+    pub verify: bool,
+}
+
+/// The order of sessions, by their start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sort {
+    /// The latest first.
+    #[default]
+    Newest,
+    /// The earliest first.
+    Oldest,
+}
+
+/// A split that could not be read; the answer is from the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingSplit {
+    /// Its name.
+    pub name: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// The answer of a search.
+#[derive(Clone, Debug, Default)]
+pub struct Hits {
+    /// Sessions that match.
+    pub total: u64,
+    /// The first of them.
+    pub sessions: Vec<Session>,
+    /// Splits that could not be asked.
+    pub missing: Vec<MissingSplit>,
+}
+
+/// The unit of time in a count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// UTC hours.
+    Hour,
+    /// UTC days.
+    Day,
+}
+
+/// The answer of a count.
+#[derive(Clone, Debug, Default)]
+pub struct Groups {
+    /// In order of sessions, most first.
+    pub rows: Vec<GroupRow>,
+    /// Splits that could not be asked.
+    pub missing: Vec<MissingSplit>,
+}
+
+/// One combination of values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupRow {
+    /// The values, in the order asked for; `None` where a session or reply has none.
+    pub values: Vec<Option<String>>,
+    /// Beginning of the hour or day, if asked for.
+    pub time: Option<Timestamp>,
+    /// Sessions.
+    pub sessions: u64,
+    /// Replies; of a count without reply terms and fields, the refusals of these sessions.
+    pub replies: u64,
+    /// The first of them.
+    pub first: Timestamp,
+    /// The last of them.
+    pub last: Timestamp,
+}
+
+/// A certificate and its use.
+#[derive(Clone, Debug)]
+pub struct CertificateRow {
+    /// What the logs say of it.
+    pub certificate: Certificate,
+    /// Start of the first session that has it.
+    pub first: Timestamp,
+    /// Start of the last session that has it.
+    pub last: Timestamp,
+    /// Sessions in which the logging server presented it.
+    pub presented: u64,
+    /// Sessions in which the other side presented it.
+    pub received: u64,
+    /// Refusals that sessions got which had presented it.
+    pub refusals: u64,
+    /// Servers whose logs have it.
+    pub servers: Vec<String>,
+}
+
+/// Where a source lies now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The file.
+    pub path: PathBuf,
+    /// The archive's member, if it is one.
+    pub member: Option<String>,
+}
+
+/// What a store holds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StoreInfo {
+    /// Splits.
+    pub splits: u64,
+    /// Sessions.
+    pub sessions: u64,
+    /// Bytes of the splits.
+    pub bytes: u64,
+    /// Earliest start.
+    pub first: Option<Timestamp>,
+    /// Latest row.
+    pub last: Option<Timestamp>,
+}
+
+/// A snapshot of a store. Splits are opened when they are first needed and stay open.
+pub struct Store {
+    folder: PathBuf,
+    catalog: Mutex<Connection>,
+    splits: Vec<SplitRow>,
+    masked: FxHashMap<String, Vec<u32>>,
+    first_of_key: FxHashMap<(Stream, SessionId), Timestamp>,
+    readers: Mutex<FxHashMap<String, Result<Arc<SplitReader>, String>>>,
+    certificates: OnceLock<Vec<Certificate>>,
+}
+
+impl Store {
+    /// Takes a snapshot of the store in a folder.
+    pub fn open(dir: &Path) -> Result<Store, StoreError> {
+        let catalog = catalog::open_for_reading(dir)?;
+        catalog.execute_batch("BEGIN")?; // All that follows is of one moment.
+        let splits = catalog::splits(&catalog)?;
+        let mut masked: FxHashMap<String, Vec<u32>> = FxHashMap::default();
+        for (split, document) in catalog::superseded(&catalog)? {
+            masked.entry(split).or_default().push(document);
+        }
+        let repeated = catalog::repeated_keys(&catalog)?;
+        let first_of_key = repeated.into_iter().map(|(stream, id, first)| ((stream, id), first)).collect();
+        Ok(Store {
+            folder: dir.join("splits"),
+            catalog: Mutex::new(catalog),
+            splits,
+            masked,
+            first_of_key,
+            readers: Mutex::default(),
+            certificates: OnceLock::new(),
+        })
+    }
+
+    /// What the store holds.
+    pub fn info(&self) -> StoreInfo {
+        StoreInfo {
+            splits: self.splits.len() as u64,
+            sessions: self.splits.iter().map(|split| split.sessions).sum::<u64>()
+                - self.masked.values().map(|documents| documents.len() as u64).sum::<u64>(),
+            bytes: self.splits.iter().map(|split| split.bytes).sum(),
+            first: self.splits.iter().map(|split| split.min_time).min(),
+            last: self.splits.iter().map(|split| split.max_time).max(),
+        }
+    }
+
+    /// Sessions that match.
+    pub fn search(&self, query: &Query, options: &SearchOptions) -> Result<Hits, StoreError> {
+        let deadline = Deadline::start();
+        let query = self.resolve(query);
+        let mut hits = Hits::default();
+        let mut best: Vec<Place> = Vec::new();
+        let mut found = Vec::new();
+        for answer in self.answers(&query, options.verify, deadline, &mut hits.missing)? {
+            hits.total += answer.documents.len();
+            let split = found.len();
+            best.extend(answer.documents.iter().filter_map(|document| {
+                let started = answer.times.started(document)?;
+                Some(Place { started, split, document })
+            }));
+            keep_best(&mut best, options);
+            found.push(answer);
+        }
+        sort_places(&mut best, options.sort);
+        for place in best.iter().take(options.limit.unwrap_or(usize::MAX)) {
+            let answer = &found[place.split];
+            match answer.split.session(place.document, &answer.times) {
+                Some(session) => hits.sessions.push(self.named(session)),
+                None => note_missing(&mut hits.missing, answer.name, "damaged: a record cannot be read"),
+            }
+        }
+        Ok(hits)
+    }
+
+    /// Counts sessions and replies by fields.
+    pub fn group(&self, query: &Query, by: &[Field], over: Option<Over>) -> Result<Groups, StoreError> {
+        let deadline = Deadline::start();
+        let query = self.resolve(query);
+        let mut groups = Groups::default();
+        let mut counts: BTreeMap<GroupKey, GroupRow> = BTreeMap::new();
+        let by_reply = query.has_reply_term() || by.iter().any(|field| field.is_of_reply());
+        let needs_records = by_reply || over.is_some() || !by.iter().all(|field| is_of_profile(*field));
+        for answer in self.answers(&query, false, deadline, &mut groups.missing)? {
+            if !needs_records {
+                answer.count_profiles(by, &mut counts);
+                continue;
+            }
+            for (at, document) in answer.documents.iter().enumerate() {
+                if at.is_multiple_of(1_024) {
+                    deadline.check()?;
+                }
+                match answer.split.session(document, &answer.times) {
+                    Some(session) => {
+                        self.count(&query, by, over, by_reply, &self.named(session), &mut counts);
+                    }
+                    None => note_missing(&mut groups.missing, answer.name, "damaged: a record cannot be read"),
+                }
+            }
+        }
+        groups.rows = counts.into_values().collect();
+        match over {
+            Some(_) => groups.rows.sort_by(|a, b| a.time.cmp(&b.time).then(b.sessions.cmp(&a.sessions))),
+            None => groups.rows.sort_by(|a, b| b.sessions.cmp(&a.sessions).then(b.replies.cmp(&a.replies))),
+        }
+        Ok(groups)
+    }
+
+    /// Sessions by their whole id, by the log's session id, or by the beginning of an id.
+    pub fn find(&self, id: &str) -> Result<Vec<Session>, StoreError> {
+        let id = id.trim();
+        let field = match SessionId::from_hex(id.as_bytes()) {
+            Some(session) => (Field::Session, Matcher::Sessions(session..=session)),
+            None if id.matches('/').count() == 3 => (Field::Id, Matcher::Exact(crate::query::fold(id))),
+            None => (Field::Id, Matcher::Prefix(crate::query::fold(id))),
+        };
+        let expr = Expr::Term(crate::query::Term::new(field.0, field.1, &Default::default()));
+        let query = Query { expr, window: Window::default() };
+        let options = SearchOptions { limit: Some(FOUND_MAX), sort: Sort::Oldest, verify: false };
+        Ok(self.search(&query, &options)?.sessions)
+    }
+
+    /// Certificates, with the sessions that have them; of the sessions that match, if a query is given.
+    pub fn certificates(&self, query: Option<&Query>) -> Result<Vec<CertificateRow>, StoreError> {
+        let everything = Query { expr: Expr::All, window: Window::default() };
+        let query = self.resolve(query.unwrap_or(&everything));
+        let mut used: BTreeMap<Thumbprint, CertificateUse> = BTreeMap::new();
+        for answer in self.answers(&query, false, Deadline::start(), &mut Vec::new())? {
+            answer.count_certificates(&mut used);
+        }
+        let known = |thumbprint: Thumbprint| {
+            let names = self.certificate_names();
+            match names.binary_search_by_key(&thumbprint, |certificate| certificate.thumbprint) {
+                Ok(at) => names[at].clone(),
+                Err(_) => Certificate::bare(thumbprint),
+            }
+        };
+        Ok(used.into_iter().map(|(thumbprint, one)| one.row(known(thumbprint))).collect())
+    }
+
+    /// Where a source lies now.
+    pub fn locate(&self, identity: &[u8; 32]) -> Result<Option<Location>, StoreError> {
+        let catalog = self.catalog();
+        let row: Option<(String, Option<String>)> = catalog
+            .prepare_cached("SELECT path, member FROM sources WHERE identity = ?1")?
+            .query_row([identity], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        Ok(row.map(|(path, member)| Location { path: path.into(), member }))
+    }
+
+    fn catalog(&self) -> MutexGuard<'_, Connection> {
+        self.catalog.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn certificate_names(&self) -> &[Certificate] {
+        self.certificates.get_or_init(|| catalog::certificates(&self.catalog()).unwrap_or_default())
+    }
+
+    fn resolve(&self, query: &Query) -> Query {
+        if has_names(&query.expr) { query.resolve(self) } else { query.clone() }
+    }
+
+    /// Sets what only the whole store knows of a session.
+    fn named(&self, mut session: Session) -> Session {
+        if !self.first_of_key.is_empty() {
+            let key = ((*session.stream).clone(), session.session);
+            session.repeated = self.first_of_key.get(&key).is_some_and(|&first| first < session.started);
+        }
+        session
+    }
+
+    fn reader(&self, name: &str) -> Result<Arc<SplitReader>, String> {
+        let mut readers = self.readers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let open = || SplitReader::open(&self.folder, name).map(Arc::new);
+        readers.entry(name.to_owned()).or_insert_with(open).clone()
+    }
+
+    /// Asks every split that can have an answer.
+    fn answers(
+        &self,
+        query: &Query,
+        verify: bool,
+        deadline: Deadline,
+        missing: &mut Vec<MissingSplit>,
+    ) -> Result<Vec<Answer<'_>>, StoreError> {
+        let mut answers = Vec::new();
+        for row in self.candidates(query)? {
+            let split = match self.reader(&row.name) {
+                Ok(split) => split,
+                Err(reason) => {
+                    note_missing(missing, &row.name, &reason);
+                    continue;
+                }
+            };
+            let damaged = if verify { split.damaged_files() } else { Vec::new() };
+            if !damaged.is_empty() {
+                note_missing(missing, &row.name, &format!("damaged: wrong checksum of {}", damaged.join(", ")));
+                continue;
+            }
+            let masked = self.masked.get(&row.name).map_or(&[][..], Vec::as_slice);
+            let matches = execute(&split, query, masked, self, deadline)?;
+            if matches.unreadable > 0 {
+                note_missing(missing, &row.name, "damaged: some records cannot be read");
+            }
+            let Some(times) = split.times() else { continue };
+            answers.push(Answer { name: &row.name, split, times, documents: matches.documents });
+        }
+        Ok(answers)
+    }
+
+    /// Splits that time and certificates do not rule out.
+    fn candidates(&self, query: &Query) -> Result<Vec<&SplitRow>, StoreError> {
+        let window = query.window;
+        let in_window = |split: &&SplitRow| {
+            window.since.is_none_or(|since| since <= split.max_time)
+                && window.until.is_none_or(|until| split.min_time < until)
+        };
+        let mut splits: Vec<&SplitRow> = self.splits.iter().filter(in_window).collect();
+        for (least, greatest) in required_certificates(&query.expr) {
+            let with = catalog::splits_with(&self.catalog(), least, greatest)?;
+            // Behind a proxy the certificate stands in another session, which may lie in another split.
+            splits.retain(|split| split.has_via || with.contains(&split.id));
+        }
+        Ok(splits)
+    }
+
+    fn count(
+        &self,
+        query: &Query,
+        by: &[Field],
+        over: Option<Over>,
+        by_reply: bool,
+        session: &Session,
+        counts: &mut BTreeMap<GroupKey, GroupRow>,
+    ) {
+        let replies: Vec<&Reply> = match () {
+            _ if query.has_reply_term() => {
+                query.matching_replies_via(session, self).into_iter().map(|at| &session.replies[at]).collect()
+            }
+            _ if by_reply => session.replies.iter().collect(),
+            _ => Vec::new(),
+        };
+        if replies.is_empty() {
+            let values = self.values(by, session, None);
+            let refusals = if by_reply { 0 } else { session.replies.len() as u64 };
+            for values in values {
+                add(counts, values, over, session.started, true, refusals);
+            }
+            return;
+        }
+        let mut seen: Vec<GroupKey> = Vec::new();
+        for reply in replies {
+            for values in self.values(by, session, Some(reply)) {
+                let key = GroupKey { time: over.map(|over| over.beginning(reply.time)), values: values.clone() };
+                let is_first = !seen.contains(&key);
+                add(counts, values, over, reply.time, is_first, 1);
+                if is_first {
+                    seen.push(key);
+                }
+            }
+        }
+    }
+
+    /// The values of the fields for a session, or for one of its replies; fields with several values give several.
+    fn values(&self, by: &[Field], session: &Session, reply: Option<&Reply>) -> Vec<Vec<Option<String>>> {
+        let mut rows: Vec<Vec<Option<String>>> = vec![Vec::new()];
+        for &field in by {
+            let values = self.values_of(field, session, reply);
+            rows = rows
+                .iter()
+                .flat_map(|row| values.iter().map(|value| row.iter().cloned().chain([value.clone()]).collect()))
+                .collect();
+        }
+        rows
+    }
+
+    fn values_of(&self, field: Field, session: &Session, reply: Option<&Reply>) -> Vec<Option<String>> {
+        let certificates = match reply {
+            Some(reply) => {
+                let via = || reply.presented_via.and_then(|link| self.presented(session, link));
+                (reply.presented.or_else(via), reply.received)
+            }
+            None => (session.presented(), session.received()),
+        };
+        let is_send = session.stream.direction == smtplog::Direction::Send;
+        let (client, server) = if is_send { certificates } else { (certificates.1, certificates.0) };
+        let thumbprint = |thumbprint: Option<Thumbprint>| vec![thumbprint.map(|thumbprint| thumbprint.to_string())];
+        match field {
+            Field::Presented => thumbprint(certificates.0),
+            Field::Received => thumbprint(certificates.1),
+            Field::ClientCert => thumbprint(client),
+            Field::ServerCert => thumbprint(server),
+            Field::Thumbprint => {
+                let both = [certificates.0, certificates.1];
+                some_or_none(both.into_iter().flatten().map(|thumbprint| thumbprint.to_string()).collect())
+            }
+            Field::Code => vec![reply.map(|reply| reply.code.to_string())],
+            Field::Status => vec![reply.and_then(|reply| reply.status.as_ref()).map(ToString::to_string)],
+            Field::Attr => vec![reply.and_then(|reply| reply.attr.as_ref()).map(ToString::to_string)],
+            Field::Text => vec![reply.map(|reply| text_without_bracket(reply))],
+            _ => self.values_of_session(field, session),
+        }
+    }
+
+    fn values_of_session(&self, field: Field, session: &Session) -> Vec<Option<String>> {
+        let text = |text: &str| vec![(!text.is_empty()).then(|| text.to_owned())];
+        let optional = |text: Option<&smtplog::Text>| vec![text.map(ToString::to_string)];
+        let host = |endpoint: Option<&smtplog::Text>| {
+            vec![endpoint.map(|endpoint| crate::query::split_endpoint(endpoint).0.to_owned())]
+        };
+        match field {
+            Field::Id => vec![Some(session.id())],
+            Field::Session => vec![Some(session.session.to_string())],
+            Field::Server => vec![Some(session.stream.server.to_string())],
+            Field::Role => vec![Some(session.stream.role.to_string())],
+            Field::Direction => vec![Some(session.stream.direction.to_string())],
+            Field::Connector => text(&session.connector),
+            Field::Helo => optional(session.helo.as_ref()),
+            Field::Remote => host(session.remote.as_ref()),
+            Field::Local => host(session.local.as_ref()),
+            Field::EgressIp => optional(session.egress_ip.as_ref()),
+            Field::From => some_or_none(session.messages.iter().map(|message| message.from.to_string()).collect()),
+            Field::To => {
+                let to = session.messages.iter().flat_map(|message| &message.to).map(ToString::to_string);
+                some_or_none(to.collect())
+            }
+            Field::MessageId => {
+                let ids = session.messages.iter().filter_map(|message| message.message_id.as_ref());
+                some_or_none(ids.map(ToString::to_string).collect())
+            }
+            Field::PeerSession => {
+                let peers = session.replies.iter().filter_map(|reply| reply.peer.as_ref()?.session);
+                some_or_none(peers.map(|id| id.to_string()).collect())
+            }
+            Field::ProxySession => some_or_none(session.proxy.iter().map(|link| link.session.to_string()).collect()),
+            Field::Tls => vec![Some(session.tls.outcome.as_str().to_owned())],
+            Field::TlsVersion => optional(session.tls.version.as_ref()),
+            Field::Cipher => optional(session.tls.cipher.as_ref()),
+            Field::Error => some_or_none(crate::query::error_texts(session).map(str::to_owned).collect()),
+            Field::Complete => vec![Some(session.complete.to_string())],
+            Field::Started => vec![Some(session.started.to_string())],
+            Field::Ended => vec![session.ended.map(|ended| ended.to_string())],
+            Field::Subject | Field::Issuer | Field::Serial | Field::San => {
+                vec![session.presented().and_then(|thumbprint| self.name_of(thumbprint, field))]
+            }
+            _ => vec![None],
+        }
+    }
+
+    /// A name of the presented certificate.
+    fn name_of(&self, thumbprint: Thumbprint, field: Field) -> Option<String> {
+        let names = self.certificate_names();
+        let at = names.binary_search_by_key(&thumbprint, |certificate| certificate.thumbprint).ok()?;
+        let certificate = &names[at];
+        let name = match field {
+            Field::Subject => &certificate.subject,
+            Field::Issuer => &certificate.issuer,
+            Field::Serial => &certificate.serial,
+            _ => &certificate.names,
+        };
+        (!name.is_empty()).then(|| name.clone())
+    }
+}
+
+/// Sessions returned for one id; more than a screen of candidates helps nobody.
+const FOUND_MAX: usize = 100;
+
+fn some_or_none(mut values: Vec<String>) -> Vec<Option<String>> {
+    values.sort_unstable();
+    values.dedup();
+    if values.is_empty() { vec![None] } else { values.into_iter().map(Some).collect() }
+}
+
+/// Refusals differ in nothing else but the remote's own id for them, so they are counted without it.
+fn text_without_bracket(reply: &Reply) -> String {
+    match (&reply.peer, reply.text.rfind('[')) {
+        (Some(_), Some(at)) => reply.text[..at].trim_end().to_owned(),
+        _ => reply.text.to_string(),
+    }
+}
+
+/// A split's answer.
+struct Answer<'a> {
+    name: &'a str,
+    split: Arc<SplitReader>,
+    times: Times,
+    documents: Documents,
+}
+
+impl Answer<'_> {
+    /// Counts by fields that the profile has, without reading a record.
+    fn count_profiles(&self, by: &[Field], counts: &mut BTreeMap<GroupKey, GroupRow>) {
+        let Some(profiles) = self.split.column(column::PROFILE) else { return };
+        let replies = self.split.column(column::REPLY);
+        let values: Vec<Vec<Option<String>>> = self
+            .split
+            .profiles()
+            .iter()
+            .map(|profile| by.iter().map(|&field| value_of_profile(field, &session_of(profile))).collect())
+            .collect();
+        let mut rows: Vec<Option<GroupRow>> = vec![None; values.len()];
+        for document in self.documents.iter() {
+            let (Some(profile), Some(started)) = (profiles.first(document), self.times.started(document)) else {
+                continue;
+            };
+            let Some(row) = rows.get_mut(profile as usize) else { continue };
+            let row = row.get_or_insert_with(|| GroupRow::new(values[profile as usize].clone(), None, started));
+            let refusals = replies.as_ref().map_or(0, |replies| replies.values_for_doc(document).count());
+            row.count(started, true, refusals as u64);
+        }
+        for row in rows.into_iter().flatten() {
+            let key = GroupKey { time: None, values: row.values.clone() };
+            match counts.get_mut(&key) {
+                Some(known) => known.merge(&row),
+                None => {
+                    counts.insert(key, row);
+                }
+            }
+        }
+    }
+
+    fn count_certificates(&self, used: &mut BTreeMap<Thumbprint, CertificateUse>) {
+        let Some(profiles) = self.split.column(column::PROFILE) else { return };
+        let mut by_profile: Vec<Option<(u64, Timestamp, Timestamp)>> = vec![None; self.split.profiles().len()];
+        let mut refusals: FxHashMap<u64, u64> = FxHashMap::default();
+        let replies = self.split.column(column::REPLY);
+        for document in self.documents.iter() {
+            let (Some(profile), Some(started)) = (profiles.first(document), self.times.started(document)) else {
+                continue;
+            };
+            if let Some(row) = by_profile.get_mut(profile as usize) {
+                let (count, first, last) = row.get_or_insert((0, started, started));
+                (*count, *first, *last) = (*count + 1, started.min(*first), started.max(*last));
+            }
+            for class in replies.iter().flat_map(|replies| replies.values_for_doc(document)) {
+                *refusals.entry(class).or_default() += 1;
+            }
+        }
+        for (profile, row) in self.split.profiles().iter().zip(by_profile) {
+            let Some((count, first, last)) = row else { continue };
+            let presented: Vec<_> = profile.negotiations.iter().filter_map(|one| one.presented).collect();
+            let received: Vec<_> = profile.negotiations.iter().filter_map(|one| one.received).collect();
+            for (thumbprints, is_presented) in [(presented, true), (received, false)] {
+                for thumbprint in distinct(thumbprints) {
+                    let one = used.entry(thumbprint).or_insert_with(|| CertificateUse::new(first));
+                    one.add(count, is_presented, first, last, &profile.stream.server);
+                }
+            }
+        }
+        for (class, count) in refusals {
+            let class = usize::try_from(class).ok().and_then(|class| self.split.replies().get(class));
+            if let Some(one) = class.and_then(|class| class.presented).and_then(|presented| used.get_mut(&presented)) {
+                one.refusals += count;
+            }
+        }
+    }
+}
+
+fn distinct(mut thumbprints: Vec<Thumbprint>) -> Vec<Thumbprint> {
+    thumbprints.sort_unstable();
+    thumbprints.dedup();
+    thumbprints
+}
+
+struct CertificateUse {
+    first: Timestamp,
+    last: Timestamp,
+    presented: u64,
+    received: u64,
+    refusals: u64,
+    servers: Vec<String>,
+}
+
+impl CertificateUse {
+    fn new(first: Timestamp) -> CertificateUse {
+        CertificateUse { first, last: first, presented: 0, received: 0, refusals: 0, servers: Vec::new() }
+    }
+
+    fn add(&mut self, count: u64, presented: bool, first: Timestamp, last: Timestamp, server: &str) {
+        if presented {
+            self.presented += count;
+        } else {
+            self.received += count;
+        }
+        self.first = self.first.min(first);
+        self.last = self.last.max(last);
+        if let Err(at) = self.servers.binary_search_by(|known| known.as_str().cmp(server)) {
+            self.servers.insert(at, server.to_owned());
+        }
+    }
+
+    fn row(self, certificate: Certificate) -> CertificateRow {
+        let CertificateUse { first, last, presented, received, refusals, servers } = self;
+        CertificateRow { certificate, first, last, presented, received, refusals, servers }
+    }
+}
+
+/// A document, by the time that it is sorted by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place {
+    started: Timestamp,
+    split: usize,
+    document: u32,
+}
+
+fn sort_places(places: &mut [Place], sort: Sort) {
+    let key = |place: &Place| (place.started, place.split, place.document);
+    match sort {
+        Sort::Oldest => places.sort_unstable_by_key(key),
+        Sort::Newest => places.sort_unstable_by(|a, b| key(b).cmp(&key(a))),
+    }
+}
+
+/// Forgets what cannot be among the first any more, so that memory does not grow with the answer.
+fn keep_best(places: &mut Vec<Place>, options: &SearchOptions) {
+    if let Some(limit) = options.limit
+        && places.len() > limit.saturating_mul(2).max(1_024)
+    {
+        sort_places(places, options.sort);
+        places.truncate(limit);
+    }
+}
+
+fn note_missing(missing: &mut Vec<MissingSplit>, name: &str, reason: &str) {
+    if !missing.iter().any(|known| known.name == name) {
+        missing.push(MissingSplit { name: name.to_owned(), reason: reason.to_owned() });
+    }
+}
+
+/// Whether names of certificates occur, so that the catalog has to be asked for them.
+fn has_names(expr: &Expr) -> bool {
+    match expr {
+        Expr::All => false,
+        Expr::Words(_) => true,
+        Expr::Term(term) => {
+            matches!(term.field, Field::Subject | Field::Issuer | Field::Serial | Field::San)
+        }
+        Expr::Not(expr) => has_names(expr),
+        Expr::And(parts) | Expr::Or(parts) => parts.iter().any(has_names),
+    }
+}
+
+/// Ranges of thumbprints of which a split needs one each to have an answer.
+fn required_certificates(expr: &Expr) -> Vec<(Thumbprint, Thumbprint)> {
+    match expr {
+        Expr::And(parts) => parts.iter().flat_map(required_certificates).collect(),
+        Expr::Term(term) if term.field.is_certificate() => range_of(&term.matcher).into_iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn range_of(matcher: &Matcher) -> Option<(Thumbprint, Thumbprint)> {
+    match matcher {
+        Matcher::Thumbprint(thumbprint) => Some((*thumbprint, *thumbprint)),
+        Matcher::ThumbprintPrefix(digits) => {
+            let padded =
+                |digit: &str| Thumbprint::from_hex(format!("{digits}{}", digit.repeat(40 - digits.len())).as_bytes());
+            Some((padded("0")?, padded("F")?))
+        }
+        _ => None,
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct GroupKey {
+    time: Option<Timestamp>,
+    values: Vec<Option<String>>,
+}
+
+fn add(
+    counts: &mut BTreeMap<GroupKey, GroupRow>,
+    values: Vec<Option<String>>,
+    over: Option<Over>,
+    time: Timestamp,
+    is_new_session: bool,
+    replies: u64,
+) {
+    let beginning = over.map(|over| over.beginning(time));
+    let key = GroupKey { time: beginning, values: values.clone() };
+    let row = counts.entry(key).or_insert_with(|| GroupRow::new(values, beginning, time));
+    row.count(time, is_new_session, replies);
+}
+
+impl GroupRow {
+    fn new(values: Vec<Option<String>>, time: Option<Timestamp>, first: Timestamp) -> GroupRow {
+        GroupRow { values, time, sessions: 0, replies: 0, first, last: first }
+    }
+
+    fn count(&mut self, time: Timestamp, is_new_session: bool, replies: u64) {
+        self.sessions += u64::from(is_new_session);
+        self.replies += replies;
+        self.first = self.first.min(time);
+        self.last = self.last.max(time);
+    }
+
+    fn merge(&mut self, other: &GroupRow) {
+        self.sessions += other.sessions;
+        self.replies += other.replies;
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+    }
+}
+
+impl Over {
+    /// The beginning of the hour or day that a moment lies in.
+    pub fn beginning(self, time: Timestamp) -> Timestamp {
+        let unit = match self {
+            Over::Hour => 3_600_000,
+            Over::Day => smtplog::civil::DAY_MS,
+        };
+        Timestamp(time.0 - time.0.rem_euclid(unit))
+    }
+}
+
+/// Fields whose value the profile decides alone.
+fn is_of_profile(field: Field) -> bool {
+    use Field::{
+        Cipher, ClientCert, Complete, Connector, Direction, Presented, Received, Role, Server, ServerCert, Tls,
+        TlsVersion,
+    };
+    matches!(
+        field,
+        Server
+            | Role
+            | Direction
+            | Connector
+            | Presented
+            | Received
+            | ClientCert
+            | ServerCert
+            | Tls
+            | TlsVersion
+            | Cipher
+            | Complete
+    )
+}
+
+fn value_of_profile(field: Field, session: &Session) -> Option<String> {
+    let is_send = session.stream.direction == smtplog::Direction::Send;
+    let thumbprint = |presented: bool| {
+        let thumbprint = if presented { session.presented() } else { session.received() };
+        thumbprint.map(|thumbprint| thumbprint.to_string())
+    };
+    match field {
+        Field::Server => Some(session.stream.server.to_string()),
+        Field::Role => Some(session.stream.role.to_string()),
+        Field::Direction => Some(session.stream.direction.to_string()),
+        Field::Connector => (!session.connector.is_empty()).then(|| session.connector.to_string()),
+        Field::Presented => thumbprint(true),
+        Field::Received => thumbprint(false),
+        Field::ClientCert => thumbprint(is_send),
+        Field::ServerCert => thumbprint(!is_send),
+        Field::Tls => Some(session.tls.outcome.as_str().to_owned()),
+        Field::TlsVersion => session.tls.version.as_ref().map(ToString::to_string),
+        Field::Cipher => session.tls.cipher.as_ref().map(ToString::to_string),
+        Field::Complete => Some(session.complete.to_string()),
+        _ => None,
+    }
+}
+
+impl CertificateNames for Store {
+    fn thumbprints(&self, name: CertificateName, matcher: &Matcher) -> Vec<Thumbprint> {
+        let is_named = |certificate: &&Certificate| {
+            let Certificate { subject, issuer, serial, names, .. } = certificate;
+            let names = || names.split(';');
+            match name {
+                CertificateName::Subject => matcher.is_name(subject),
+                CertificateName::Issuer => matcher.is_name(issuer),
+                CertificateName::Serial => matcher.is_name(serial),
+                CertificateName::San => names().any(|name| matcher.is_name(name)),
+                CertificateName::Any => {
+                    [subject, issuer, serial].iter().any(|name| matcher.is_name(name))
+                        || names().any(|name| matcher.is_name(name))
+                }
+            }
+        };
+        self.certificate_names().iter().filter(is_named).map(|certificate| certificate.thumbprint).collect()
+    }
+}
+
+/// Finds the front end's session: in another stream, of overlapping time, whose own id is the link's, or which relays
+/// for the session that the link names (CONTRACT 3).
+impl Via for Store {
+    fn presented(&self, session: &Session, link: SessionId) -> Option<Thumbprint> {
+        let mut found: Option<(bool, i64, Thumbprint)> = None;
+        for row in self.splits.iter().filter(|row| row.min_time <= session.last && session.started <= row.max_time) {
+            let Ok(split) = self.reader(&row.name) else { continue };
+            let Some(times) = split.times() else { continue };
+            for document in split.with_session_or_link(link) {
+                let masked = self.masked.get(&row.name).is_some_and(|masked| masked.contains(&document));
+                let Some(partner) = split.session(document, &times).filter(|_| !masked) else { continue };
+                let overlaps = partner.started <= session.last && session.started <= partner.last;
+                let Some(presented) = partner.presented().filter(|_| overlaps) else { continue };
+                if partner.stream == session.stream || !is_partner(&partner, link) {
+                    continue;
+                }
+                let distance = (partner.started.0 - session.started.0).abs();
+                // The session of that id itself goes first, then the one nearest in time.
+                let candidate = (partner.session != link, distance, presented);
+                if found.is_none_or(|best| candidate < best) {
+                    found = Some(candidate);
+                }
+            }
+        }
+        found.map(|(.., presented)| presented)
+    }
+}
+
+/// Whether a session is the one that a link means: it has the id itself, or carries the outbound mail of the one that
+/// has it.
+fn is_partner(partner: &Session, link: SessionId) -> bool {
+    let relays = |proxy: &ProxyLink| {
+        proxy.session == link && proxy.role == ProxyRole::Relay && proxy.kind == ProxyKind::Outbound
+    };
+    partner.session == link || partner.proxy.iter().any(relays)
+}

@@ -1,0 +1,603 @@
+//! Writing: the one run that holds the lock, from its sinks to the transaction that publishes them.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{Read, Write},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rustc_hash::FxHashMap;
+use smtplog::{Session, SessionId, Stream, Timestamp, certificate::Certificate};
+use ulid::Ulid;
+
+use crate::{
+    StoreError, catalog,
+    fragments::{self, StoredFragments, StoredPart},
+    split::{
+        read::SplitReader,
+        write::{SplitMeta, SplitWriter},
+    },
+};
+
+/// A file whose time of change lies this close to the run that recorded it is opened again: it may have changed once
+/// more within the clock's grain (CONTRACT 1).
+const MTIME_GRAIN_NS: i64 = 2_000_000_000;
+
+/// Replaced splits are kept this long for readers that have just opened the catalog.
+const DROPPED_KEPT_MS: i64 = 600_000;
+
+/// A file, to be known again without opening it.
+#[derive(Clone, Debug)]
+pub struct FileRecord {
+    /// Absolute path.
+    pub path: PathBuf,
+    /// Bytes as stored.
+    pub size: u64,
+    /// Time of the last change, nanoseconds since 1970-01-01 UTC.
+    pub mtime_ns: i64,
+    /// Inode number.
+    pub inode: u64,
+}
+
+/// What is consumed of a source.
+#[derive(Clone, Debug)]
+pub struct SourceRecord {
+    /// Its identity (CONTRACT 1).
+    pub identity: [u8; 32],
+    /// The stream that it counts for.
+    pub stream: Arc<Stream>,
+    /// Decompressed bytes.
+    pub consumed: u64,
+    /// Their hash.
+    pub hash: u128,
+    /// Rows that became part of a session, in this run.
+    pub kept: u64,
+    /// Rows that could not be read, in this run.
+    pub rejected: u64,
+    /// Whether it was read from its beginning, so that the rows replace what was counted before.
+    pub from_beginning: bool,
+    /// The file that holds it.
+    pub path: PathBuf,
+    /// The archive's member, if it is one.
+    pub member: Option<String>,
+    /// Its name relative to PATH.
+    pub file: String,
+}
+
+/// A source of an earlier run.
+#[derive(Clone, Debug)]
+pub struct KnownSource {
+    /// The stream that it counts for.
+    pub stream: Arc<Stream>,
+    /// Decompressed bytes consumed.
+    pub consumed: u64,
+    /// Their hash.
+    pub hash: u128,
+}
+
+/// What a run publishes.
+pub struct Run {
+    /// The workers' sinks.
+    pub sinks: Vec<SplitSink>,
+    /// The sessions that are open now; `None` leaves those of the store as they are.
+    pub open: Option<Vec<(Session, Vec<StoredPart>)>>,
+    /// Handles of stored sessions that the run's sessions replace.
+    pub replaced: Vec<u64>,
+    /// Sources looked into.
+    pub sources: Vec<SourceRecord>,
+    /// Files looked into.
+    pub files: Vec<FileRecord>,
+    /// Newest row by stream.
+    pub newest: Vec<(Arc<Stream>, Timestamp)>,
+    /// Certificates that the logs name.
+    pub certificates: Vec<Certificate>,
+    /// What the run did, as JSON.
+    pub summary: String,
+}
+
+/// What was published.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Published {
+    /// New splits.
+    pub splits: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+}
+
+/// The store, held by the one run that writes to it.
+pub struct Writer {
+    dir: PathBuf,
+    connection: Mutex<Connection>,
+    /// Held until the run ends; the kernel frees it if the process dies.
+    _lock: File,
+}
+
+/// Takes the sessions of one worker.
+pub struct SplitSink {
+    folder: PathBuf,
+    current: Option<SplitWriter>,
+    current_name: String,
+    finished: Vec<SplitMeta>,
+    given_up: Vec<GivenUp>,
+    error: Option<StoreError>,
+}
+
+/// A session published as incomplete, with where it stands.
+struct GivenUp {
+    stream: Arc<Stream>,
+    session: SessionId,
+    split: String,
+    document: u32,
+    parts: Vec<StoredPart>,
+}
+
+impl Writer {
+    /// Opens a store for writing, making it if there is none. Only one run at a time can.
+    pub fn open(dir: &Path) -> Result<Writer, StoreError> {
+        let splits = dir.join("splits");
+        fs::create_dir_all(&splits).map_err(|source| StoreError::Write { path: splits.clone(), source })?;
+        let lock = lock(dir)?;
+        let connection = catalog::open_for_writing(dir)?;
+        let writer = Writer { dir: dir.to_owned(), connection: Mutex::new(connection), _lock: lock };
+        writer.sweep()?;
+        Ok(writer)
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Removes files that no transaction named, left by a run that was killed, and splits replaced a while ago.
+    fn sweep(&self) -> Result<(), StoreError> {
+        let connection = self.connection();
+        let mut statement = connection.prepare("DELETE FROM dropped_splits WHERE dropped_ms < ?1")?;
+        statement.execute([now_ms() - DROPPED_KEPT_MS])?;
+        let sql = "SELECT 1 FROM splits WHERE name = ?1 UNION SELECT 1 FROM dropped_splits WHERE name = ?1";
+        let mut is_named = connection.prepare(sql)?;
+        let folder = self.dir.join("splits");
+        let entries = fs::read_dir(&folder).map_err(|source| StoreError::Read { path: folder.clone(), source })?;
+        for entry in entries.flatten() {
+            let path = entry.path();
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            if !is_named.exists([&name])? {
+                fs::remove_file(&path).map_err(|source| StoreError::Write { path, source })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a file is as an earlier run recorded it.
+    pub fn is_unchanged(&self, file: &FileRecord) -> Result<bool, StoreError> {
+        let connection = self.connection();
+        let sql = "SELECT size, mtime_ns, inode, recorded_ns FROM files WHERE path = ?1";
+        let known: Option<(i64, i64, i64, i64)> = connection
+            .prepare_cached(sql)?
+            .query_row([file.path.as_os_str().as_encoded_bytes()], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })
+            .optional()?;
+        Ok(known.is_some_and(|(size, mtime_ns, inode, recorded_ns)| {
+            (size, mtime_ns, inode) == (file.size as i64, file.mtime_ns, file.inode as i64)
+                && recorded_ns.saturating_sub(mtime_ns) > MTIME_GRAIN_NS
+        }))
+    }
+
+    /// What is known of a source.
+    pub fn source(&self, identity: &[u8; 32]) -> Result<Option<KnownSource>, StoreError> {
+        let connection = self.connection();
+        let sql = "SELECT stream, consumed, hash FROM sources WHERE identity = ?1";
+        let row: Option<(i64, i64, [u8; 16])> = connection
+            .prepare_cached(sql)?
+            .query_row([identity], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        let Some((stream, consumed, hash)) = row else { return Ok(None) };
+        Ok(Some(KnownSource {
+            stream: Arc::new(catalog::stream(&connection, stream)?),
+            consumed: consumed as u64,
+            hash: u128::from_le_bytes(hash),
+        }))
+    }
+
+    /// Time of the newest row of a stream.
+    pub fn newest(&self, stream: &Stream) -> Result<Option<Timestamp>, StoreError> {
+        let connection = self.connection();
+        let Some(id) = catalog::known_stream_id(&connection, stream)? else { return Ok(None) };
+        let newest: Option<i64> =
+            connection.prepare_cached("SELECT newest FROM streams WHERE id = ?1")?.query_row([id], |row| row.get(0))?;
+        Ok(newest.map(Timestamp))
+    }
+
+    /// Every open session, and those given up that these keys have.
+    pub fn stored(&self, keys: &[(Arc<Stream>, SessionId)]) -> Result<Vec<StoredFragments>, StoreError> {
+        let connection = self.connection();
+        let columns = "SELECT id, stream, session, split IS NOT NULL, parts FROM fragments";
+        let mut stored = stored_rows(&connection, &format!("{columns} WHERE split IS NULL ORDER BY id"), params![])?;
+        let by_key = format!("{columns} WHERE stream = ?1 AND session = ?2 AND split IS NOT NULL ORDER BY id");
+        for (stream, session) in keys {
+            if let Some(id) = catalog::known_stream_id(&connection, stream)? {
+                stored.extend(stored_rows(&connection, &by_key, params![id, session.0 as i64])?);
+            }
+        }
+        Ok(stored)
+    }
+
+    /// A sink for one worker.
+    pub fn sink(&self) -> SplitSink {
+        SplitSink {
+            folder: self.dir.join("splits"),
+            current: None,
+            current_name: String::new(),
+            finished: Vec::new(),
+            given_up: Vec::new(),
+            error: None,
+        }
+    }
+
+    /// Publishes a run: first its files are made durable, then one transaction names them.
+    pub fn publish(self, run: Run) -> Result<Published, StoreError> {
+        let Run { sinks, open, replaced, sources, files, newest, certificates, summary } = run;
+        let finished = finish_all(sinks)?;
+        let mut splits: Vec<SplitMeta> = Vec::new();
+        let mut given_up = Vec::new();
+        for sink in finished {
+            splits.extend(sink.finished);
+            given_up.extend(sink.given_up);
+        }
+        let open_split = match &open {
+            Some(sessions) => open_split(&self.dir.join("splits"), sessions)?,
+            None => None,
+        };
+        sync_folder(&self.dir.join("splits"))?;
+        let published = Published {
+            splits: splits.len() as u64,
+            bytes: splits.iter().chain(&open_split).map(|split| split.bytes).sum(),
+        };
+        let mut connection = self.connection.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let transaction = connection.transaction()?;
+        drop_replaced(&transaction, &replaced, open.is_some())?;
+        put_repeated_keys(&transaction, &self.dir, &splits, open_split.as_ref())?;
+        for split in &splits {
+            put_split(&transaction, split, false)?;
+        }
+        if let Some(split) = &open_split {
+            put_split(&transaction, split, true)?;
+        }
+        put_given_up(&transaction, &given_up)?;
+        put_open(&transaction, open.unwrap_or_default())?;
+        put_sources(&transaction, &sources)?;
+        put_files(&transaction, &files)?;
+        for (stream, time) in newest {
+            let id = catalog::stream_id(&transaction, &stream)?;
+            transaction.prepare_cached("UPDATE streams SET newest = ?2 WHERE id = ?1")?.execute(params![id, time.0])?;
+        }
+        for certificate in &certificates {
+            catalog::put_certificate(&transaction, certificate)?;
+        }
+        transaction
+            .prepare_cached("INSERT INTO runs (ended_ms, summary) VALUES (?1, ?2)")?
+            .execute(params![now_ms(), summary])?;
+        transaction.commit()?;
+        // Leaves no log behind, so that the store can be read where it cannot be written.
+        let _: (i64, i64, i64) = connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        Ok(published)
+    }
+}
+
+impl SplitSink {
+    /// Adds a whole session.
+    pub fn add(&mut self, session: &Session) {
+        self.add_document(session);
+    }
+
+    /// Adds a session that is given up as incomplete; its rows are kept, so that later ones can join them.
+    pub fn add_given_up(&mut self, session: &Session, parts: Vec<StoredPart>) {
+        if let Some((split, document)) = self.add_document(session) {
+            let stream = Arc::clone(&session.stream);
+            self.given_up.push(GivenUp { stream, session: session.session, split, document, parts });
+        }
+    }
+
+    fn add_document(&mut self, session: &Session) -> Option<(String, u32)> {
+        if self.error.is_some() {
+            return None; // The run has failed already; publishing says why.
+        }
+        match self.try_add(session) {
+            Ok(place) => Some(place),
+            Err(error) => {
+                self.error = Some(error);
+                None
+            }
+        }
+    }
+
+    fn try_add(&mut self, session: &Session) -> Result<(String, u32), StoreError> {
+        if self.current.is_none() {
+            self.current = Some(SplitWriter::new()?);
+            self.current_name = Ulid::generate().to_string();
+        }
+        let name = self.current_name.clone();
+        let Some(writer) = &mut self.current else { return Err(StoreError::Damaged("no split is open")) };
+        let document = writer.add(session)?;
+        if writer.is_full() {
+            self.finish_current()?;
+        }
+        Ok((name, document))
+    }
+
+    fn finish_current(&mut self) -> Result<(), StoreError> {
+        if let Some(writer) = self.current.take() {
+            self.finished.push(writer.finish(&self.folder, std::mem::take(&mut self.current_name))?);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<SplitSink, StoreError> {
+        match self.error.take() {
+            Some(error) => Err(error),
+            None => self.finish_current().map(|()| self),
+        }
+    }
+}
+
+/// Finishes the splits of all sinks, each on its own thread as it was filled.
+fn finish_all(sinks: Vec<SplitSink>) -> Result<Vec<SplitSink>, StoreError> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = sinks.into_iter().map(|sink| scope.spawn(move || sink.finish())).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or(Err(StoreError::Damaged("a split's writer panicked"))))
+            .collect()
+    })
+}
+
+fn open_split(folder: &Path, sessions: &[(Session, Vec<StoredPart>)]) -> Result<Option<SplitMeta>, StoreError> {
+    if sessions.is_empty() {
+        return Ok(None);
+    }
+    let mut writer = SplitWriter::new()?;
+    for (session, _) in sessions {
+        writer.add(session)?;
+    }
+    writer.finish(folder, Ulid::generate().to_string()).map(Some)
+}
+
+fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|source| StoreError::Write { path: folder.to_owned(), source })
+}
+
+fn lock(dir: &Path) -> Result<File, StoreError> {
+    let path = dir.join("lock");
+    let write_error = |source| StoreError::Write { path: path.clone(), source };
+    let mut file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(write_error)?;
+    if file.try_lock().is_err() {
+        let mut holder = String::new();
+        let _ = file.read_to_string(&mut holder); // Who holds it is a courtesy.
+        let holder = if holder.is_empty() { "another run".to_owned() } else { holder };
+        return Err(StoreError::Locked { dir: dir.to_owned(), holder });
+    }
+    let holder = format!("process {}", std::process::id());
+    file.set_len(0).and_then(|()| file.write_all(holder.as_bytes())).map_err(write_error)?;
+    Ok(file)
+}
+
+fn now_ms() -> i64 {
+    now_ns() / 1_000_000
+}
+
+fn now_ns() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| i64::try_from(age.as_nanos()).unwrap_or(i64::MAX))
+}
+
+fn stored_rows(
+    connection: &Connection,
+    sql: &str,
+    params: impl rusqlite::Params,
+) -> Result<Vec<StoredFragments>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows: Vec<(i64, i64, i64, bool, Vec<u8>)> = statement
+        .query_map(params, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))?
+        .collect::<Result<_, _>>()?;
+    rows.into_iter()
+        .map(|(id, stream, session, given_up, parts)| {
+            Ok(StoredFragments {
+                handle: id as u64,
+                given_up,
+                stream: Arc::new(catalog::stream(connection, stream)?),
+                session: SessionId(session as u64),
+                parts: fragments::decode(&parts).ok_or(StoreError::Damaged("stored rows of a session"))?,
+            })
+        })
+        .collect()
+}
+
+/// Stored sessions that are replaced: open ones vanish with their split, published ones are masked.
+fn drop_replaced(transaction: &Transaction<'_>, replaced: &[u64], open: bool) -> Result<(), StoreError> {
+    for &handle in replaced {
+        let sql = "INSERT OR IGNORE INTO superseded SELECT split, document FROM fragments
+                   WHERE id = ?1 AND split IS NOT NULL";
+        transaction.prepare_cached(sql)?.execute([handle as i64])?;
+        transaction.prepare_cached("DELETE FROM fragments WHERE id = ?1")?.execute([handle as i64])?;
+    }
+    if open {
+        let drop = "INSERT OR REPLACE INTO dropped_splits SELECT name, ?1 FROM splits WHERE is_open";
+        transaction.execute(drop, [now_ms()])?;
+        for table in ["split_streams", "certificate_splits"] {
+            let sql = format!("DELETE FROM {table} WHERE split IN (SELECT id FROM splits WHERE is_open)");
+            transaction.execute(&sql, [])?;
+        }
+        transaction.execute("DELETE FROM splits WHERE is_open", [])?;
+    }
+    Ok(())
+}
+
+fn put_split(transaction: &Transaction<'_>, split: &SplitMeta, is_open: bool) -> Result<(), StoreError> {
+    let sql = "INSERT INTO splits (name, bytes, sessions, min_time, max_time, has_via, is_open)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    transaction.prepare_cached(sql)?.execute(params![
+        split.name,
+        split.bytes as i64,
+        split.sessions,
+        split.min_time.0,
+        split.max_time.0,
+        split.has_via,
+        is_open
+    ])?;
+    let id = transaction.last_insert_rowid();
+    for (stream, least, greatest) in &split.streams {
+        let stream = catalog::stream_id(transaction, stream)?;
+        let sql = "INSERT INTO split_streams VALUES (?1, ?2, ?3, ?4)";
+        transaction.prepare_cached(sql)?.execute(params![id, stream, least.0 as i64, greatest.0 as i64])?;
+    }
+    for thumbprint in &split.thumbprints {
+        let sql = "INSERT INTO certificate_splits VALUES (?1, ?2)";
+        transaction.prepare_cached(sql)?.execute(params![thumbprint.0, id])?;
+    }
+    Ok(())
+}
+
+fn put_given_up(transaction: &Transaction<'_>, given_up: &[GivenUp]) -> Result<(), StoreError> {
+    for one in given_up {
+        let stream = catalog::stream_id(transaction, &one.stream)?;
+        let sql = "INSERT INTO fragments (stream, session, split, document, parts) VALUES (?1, ?2, ?3, ?4, ?5)";
+        let parts = fragments::encode(&one.parts);
+        transaction.prepare_cached(sql)?.execute(params![
+            stream,
+            one.session.0 as i64,
+            one.split,
+            one.document,
+            parts
+        ])?;
+    }
+    Ok(())
+}
+
+fn put_open(transaction: &Transaction<'_>, open: Vec<(Session, Vec<StoredPart>)>) -> Result<(), StoreError> {
+    for (session, parts) in open {
+        let stream = catalog::stream_id(transaction, &session.stream)?;
+        let sql = "INSERT INTO fragments (stream, session, parts) VALUES (?1, ?2, ?3)";
+        transaction.prepare_cached(sql)?.execute(params![
+            stream,
+            session.session.0 as i64,
+            fragments::encode(&parts)
+        ])?;
+    }
+    Ok(())
+}
+
+fn put_sources(transaction: &Transaction<'_>, sources: &[SourceRecord]) -> Result<(), StoreError> {
+    let sql = "INSERT INTO sources VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+               ON CONFLICT (identity) DO UPDATE SET
+               stream = ?2, consumed = ?3, hash = ?4, path = ?7, member = ?8, file = ?9,
+               kept = iif(?10, ?5, kept + ?5), rejected = iif(?10, ?6, rejected + ?6)";
+    for source in sources {
+        let stream = catalog::stream_id(transaction, &source.stream)?;
+        transaction.prepare_cached(sql)?.execute(params![
+            source.identity,
+            stream,
+            source.consumed as i64,
+            source.hash.to_le_bytes(),
+            source.kept as i64,
+            source.rejected as i64,
+            source.path.to_string_lossy(),
+            source.member,
+            source.file,
+            source.from_beginning,
+        ])?;
+    }
+    Ok(())
+}
+
+fn put_files(transaction: &Transaction<'_>, files: &[FileRecord]) -> Result<(), StoreError> {
+    let now = now_ns();
+    let sql = "INSERT OR REPLACE INTO files VALUES (?1, ?2, ?3, ?4, ?5)";
+    for file in files {
+        let path = file.path.as_os_str().as_encoded_bytes();
+        let row = params![path, file.size as i64, file.mtime_ns, file.inode as i64, now];
+        transaction.prepare_cached(sql)?.execute(row)?;
+    }
+    Ok(())
+}
+
+type Key = (Arc<Stream>, SessionId);
+
+/// Finds the keys that several sessions have, among the new splits and between them and the published ones, whose
+/// ranges of ids tell nearly always that there is nothing to compare.
+fn put_repeated_keys(
+    transaction: &Transaction<'_>,
+    dir: &Path,
+    splits: &[SplitMeta],
+    open: Option<&SplitMeta>,
+) -> Result<(), StoreError> {
+    let mut keys: Vec<(&Arc<Stream>, SessionId, Timestamp)> = Vec::new();
+    for split in splits.iter().chain(open) {
+        keys.extend(split.keys.iter().map(|&(stream, id, time)| (&split.streams[stream as usize].0, id, time)));
+    }
+    keys.sort_unstable();
+    let mut repeated: FxHashMap<Key, Timestamp> = FxHashMap::default();
+    for pair in keys.windows(2).filter(|pair| (pair[0].0, pair[0].1) == (pair[1].0, pair[1].1)) {
+        let key = (Arc::clone(pair[0].0), pair[0].1);
+        repeated.entry(key).or_insert(pair[0].2);
+    }
+    for (key, first) in published_twins(transaction, dir, &keys)? {
+        let known = repeated.entry(key).or_insert(first);
+        *known = first.min(*known);
+    }
+    let sql = "INSERT INTO repeated_keys VALUES (?1, ?2, ?3)
+               ON CONFLICT (stream, session) DO UPDATE SET first = min(first, ?3)";
+    for ((stream, session), first) in repeated {
+        let stream = catalog::stream_id(transaction, &stream)?;
+        transaction.prepare_cached(sql)?.execute(params![stream, session.0 as i64, first.0])?;
+    }
+    Ok(())
+}
+
+/// Keys of new sessions that published splits have too, each with the earlier of the starts.
+fn published_twins(
+    transaction: &Transaction<'_>,
+    dir: &Path,
+    keys: &[(&Arc<Stream>, SessionId, Timestamp)],
+) -> Result<Vec<(Key, Timestamp)>, StoreError> {
+    let mut twins = Vec::new();
+    for new in keys.chunk_by(|a, b| a.0 == b.0) {
+        let (Some(first), Some(last)) = (new.first(), new.last()) else { continue };
+        let Some(stream) = catalog::known_stream_id(transaction, first.0)? else { continue };
+        // Ids are compared as unsigned numbers, which SQLite does not have.
+        let sql = "SELECT name, least, greatest FROM split_streams JOIN splits ON splits.id = split
+                   WHERE stream = ?1 AND NOT is_open";
+        let mut statement = transaction.prepare_cached(sql)?;
+        let overlapping: Vec<(String, i64, i64)> = statement
+            .query_map([stream], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .collect::<Result<_, _>>()?;
+        for (name, ..) in
+            overlapping.iter().filter(|(_, least, greatest)| *least as u64 <= last.1.0 && first.1.0 <= *greatest as u64)
+        {
+            twins.extend(twins_in(dir, name, new));
+        }
+    }
+    Ok(twins)
+}
+
+/// A split that cannot be read has no sessions to be mistaken for others.
+fn twins_in(dir: &Path, name: &str, new: &[(&Arc<Stream>, SessionId, Timestamp)]) -> Vec<(Key, Timestamp)> {
+    let Ok(split) = SplitReader::open(&dir.join("splits"), name) else { return Vec::new() };
+    let (Some(times), Some(profiles)) = (split.times(), split.column("profile")) else { return Vec::new() };
+    let stream = new[0].0;
+    let of_stream: Vec<bool> = split.profiles().iter().map(|profile| profile.stream == *stream).collect();
+    let mut twins = Vec::new();
+    for document in 0..split.len() {
+        let Some(session) = times.session.first(document).map(SessionId) else { continue };
+        let Ok(at) = new.binary_search_by_key(&session, |key| key.1) else { continue };
+        let profile = profiles.first(document).and_then(|number| of_stream.get(usize::try_from(number).ok()?));
+        if let (Some(true), Some(started)) = (profile, times.started(document)) {
+            let first = new.iter().filter(|key| key.1 == session).map(|key| key.2).min().unwrap_or(new[at].2);
+            twins.push(((Arc::clone(stream), session), started.min(first)));
+        }
+    }
+    twins
+}
