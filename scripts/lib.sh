@@ -2,6 +2,7 @@
 #
 # Sourced, never run. Changes into the repository, so that a script works from anywhere.
 
+caller="$PWD"
 repository="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/smtptrail"
 
