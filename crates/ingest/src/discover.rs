@@ -65,6 +65,12 @@ impl Source {
         self.file.rsplit('/').next().unwrap_or(&self.file)
     }
 
+    /// The member's path inside its archive.
+    pub fn member_name(&self) -> Option<String> {
+        let (archive, number) = self.member.as_ref()?;
+        Some(archive.member(*number).ok()??.name)
+    }
+
     /// Whether this is standard input.
     pub fn is_stdin(&self) -> bool {
         self.stamp.path.as_os_str() == "-"

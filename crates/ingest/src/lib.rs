@@ -20,3 +20,4 @@ mod worker;
 pub use identity::{ContentHash, Identity};
 pub use pipeline::{Known, KnownSource, Limits, Options, Outcome, Progress, Sink, run};
 pub use stitch::{IncompleteSession, Part, StoredSession};
+pub use worker::SourceOutcome;

@@ -64,6 +64,8 @@ pub struct SourceOutcome {
     pub identity: Identity,
     /// Where it lies.
     pub stamp: Stamp,
+    /// The archive's member, if it is one.
+    pub member: Option<String>,
     /// Its name relative to PATH.
     pub file: Arc<str>,
     /// The stream that its rows count for.
@@ -396,6 +398,7 @@ impl<S: Sink> Worker<S> {
         SourceOutcome {
             identity: reading.identity,
             stamp: source.stamp.clone(),
+            member: source.member_name(),
             file: Arc::clone(reading.file),
             stream: Arc::clone(reading.stream),
             consumed,
