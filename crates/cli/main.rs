@@ -6,6 +6,7 @@ mod config;
 mod console;
 mod progress;
 mod render;
+mod store;
 
 use std::{io, process::ExitCode};
 

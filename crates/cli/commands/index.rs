@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::Context;
 use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser};
+use index::Writer;
 use ingest::{
     Identity, IncompleteSession, Known, KnownSource, Limits, Options, Progress, Sink, StoredSession, discover::Stamp,
     summary::Summary,
@@ -21,6 +22,7 @@ use crate::{
     Outcome,
     config::Settings,
     progress::{self, Done},
+    store,
 };
 
 /// Add logs to the store
@@ -39,7 +41,7 @@ pub(crate) struct IndexArgs {
     #[arg(long, value_name = "ROLE", value_parser = role_parser())]
     role: Option<Role>,
     /// Read everything and keep nothing
-    #[arg(long, required = true)]
+    #[arg(long)]
     dry_run: bool,
     /// Exit with 3 also for rejected rows, for damage that is known, and if there was nothing new
     #[arg(long)]
@@ -69,7 +71,10 @@ pub(crate) fn run(args: &IndexArgs, settings: &Settings) -> anyhow::Result<Outco
         total: progress.bytes_total.load(Ordering::Relaxed),
     };
     let begin = Instant::now();
-    let summary = progress::shown(&settings.console, done, || dry_run(&args.paths, &options, &progress))?;
+    let summary = progress::shown(&settings.console, done, || match args.dry_run {
+        true => dry_run(&args.paths, &options, &progress),
+        false => index(&args.paths, settings, &options, &progress),
+    })?;
     let report = Report { summary: &summary, time: begin.elapsed(), paths: &args.paths };
     report.print(&settings.console, args.json)?;
     Ok(outcome(&summary, args.strict))
@@ -96,6 +101,11 @@ fn outcome(summary: &Summary, strict: bool) -> Outcome {
     let is_lax = summary.problems.is_empty();
     let is_strict = summary.rejected == 0 && summary.read > 0;
     if is_lax && (is_strict || !strict) { Outcome::Done } else { Outcome::Partial }
+}
+
+fn index(paths: &[PathBuf], settings: &Settings, options: &Options, progress: &Progress) -> anyhow::Result<Summary> {
+    let writer = Writer::open(&settings.store)?;
+    store::index(writer, paths, options, progress)
 }
 
 fn dry_run(paths: &[PathBuf], options: &Options, progress: &Progress) -> anyhow::Result<Summary> {

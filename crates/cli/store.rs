@@ -1,0 +1,167 @@
+//! Where reading meets the store: what ingest asks of earlier runs and what it hands on, in the store's terms.
+//!
+//! ingest knows no store and the store knows no logs, so that either can be used without the other.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use anyhow::Context;
+use index::{FileRecord, Run, SourceRecord, SplitSink, StoreError, StoredPart, Writer};
+use ingest::{
+    ContentHash, Identity, IncompleteSession, Known, KnownSource, Options, Outcome, Part, Progress, Sink,
+    StoredSession, discover::Stamp, summary::Summary,
+};
+use smtplog::{Session, SessionId, Stream, Timestamp};
+
+/// Reads the paths into the store. What could not be read is in the summary; an error means that nothing was
+/// published.
+pub(crate) fn index(
+    writer: Writer,
+    paths: &[PathBuf],
+    options: &Options,
+    progress: &Progress,
+) -> anyhow::Result<Summary> {
+    let earlier = Earlier { writer: &writer, error: Mutex::new(None), failed: AtomicBool::new(false) };
+    let outcome = ingest::run(paths, options, &earlier, progress, || StoreSink(writer.sink()))
+        .with_context(|| format!("cannot start {} threads", options.threads))?;
+    if let Some(error) = earlier.error.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+        return Err(error).context("cannot ask the store what it holds");
+    }
+    let (run, summary) = run_of(outcome);
+    writer.publish(run).context("cannot publish what was read")?;
+    Ok(summary)
+}
+
+fn run_of(outcome: Outcome<StoreSink>) -> (Run, Summary) {
+    let Outcome { sinks, sources, others, open, replaced, newest, certificates, summary } = outcome;
+    // With nothing new the open sessions are those of the store, and stay there.
+    let is_changed = sources.iter().any(|source| source.read_from.is_some());
+    // A last line that is still waiting may be taken once the file has settled, though it does not change.
+    let settled = sources.iter().filter(|source| !source.pending).map(|source| &source.stamp);
+    let mut files: Vec<FileRecord> = settled.chain(&others).map(file_record).collect();
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    files.dedup_by(|a, b| a.path == b.path);
+    let pending: Vec<&PathBuf> =
+        sources.iter().filter(|source| source.pending).map(|source| &source.stamp.path).collect();
+    files.retain(|file| !pending.contains(&&file.path));
+    let run = Run {
+        sinks: sinks.into_iter().map(|sink| sink.0).collect(),
+        open: is_changed.then(|| open.into_iter().map(|one| (one.session, stored_parts(one.parts))).collect()),
+        replaced: if is_changed { replaced } else { Vec::new() },
+        sources: sources.iter().map(source_record).collect(),
+        files,
+        newest,
+        certificates,
+        summary: String::new(),
+    };
+    (run, summary)
+}
+
+fn file_record(stamp: &Stamp) -> FileRecord {
+    FileRecord { path: stamp.path.clone(), size: stamp.size, mtime_ns: stamp.mtime_ns, inode: stamp.inode }
+}
+
+fn source_record(source: &ingest::SourceOutcome) -> SourceRecord {
+    SourceRecord {
+        identity: source.identity.0,
+        stream: Arc::clone(&source.stream),
+        consumed: source.consumed,
+        hash: source.hash.0,
+        kept: source.counts.kept,
+        rejected: source.counts.rejected,
+        from_beginning: source.read_from == Some(0),
+        path: source.stamp.path.clone(),
+        member: source.member.clone(),
+        file: source.file.to_string(),
+    }
+}
+
+fn stored_parts(parts: Vec<Part>) -> Vec<StoredPart> {
+    let stored = |part: Part| StoredPart {
+        span: part.span,
+        identity: part.identity.0,
+        file: part.file,
+        offset: part.offset,
+        end: part.end,
+        provisional: part.provisional,
+        rows: part.rows,
+    };
+    parts.into_iter().map(stored).collect()
+}
+
+/// What earlier runs left. ingest cannot fail on it, so the first error is kept and ends the run before it publishes.
+struct Earlier<'a> {
+    writer: &'a Writer,
+    error: Mutex<Option<StoreError>>,
+    failed: AtomicBool,
+}
+
+impl Earlier<'_> {
+    fn answer<T: Default>(&self, answer: Result<T, StoreError>) -> T {
+        answer.unwrap_or_else(|error| {
+            if !self.failed.swap(true, Ordering::Relaxed) {
+                *self.error.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error);
+            }
+            T::default()
+        })
+    }
+}
+
+impl Known for Earlier<'_> {
+    fn is_unchanged(&self, stamp: &Stamp) -> bool {
+        self.answer(self.writer.is_unchanged(&file_record(stamp)))
+    }
+
+    fn source(&self, identity: &Identity) -> Option<KnownSource> {
+        let known = self.answer(self.writer.source(&identity.0))?;
+        Some(KnownSource { consumed: known.consumed, hash: ContentHash(known.hash), stream: known.stream })
+    }
+
+    fn stored_sessions(&self, keys: &[(Arc<Stream>, SessionId)]) -> Vec<StoredSession> {
+        let stored = self.answer(self.writer.stored(keys));
+        stored
+            .into_iter()
+            .map(|one| StoredSession {
+                handle: one.handle,
+                given_up: one.given_up,
+                parts: one.parts.into_iter().map(|part| part_of(part, &one.stream, one.session)).collect(),
+            })
+            .collect()
+    }
+
+    fn newest(&self, stream: &Stream) -> Option<Timestamp> {
+        self.answer(self.writer.newest(stream))
+    }
+}
+
+fn part_of(part: StoredPart, stream: &Arc<Stream>, session: SessionId) -> Part {
+    Part {
+        stream: Arc::clone(stream),
+        session,
+        span: part.span,
+        identity: Identity(part.identity),
+        file: part.file,
+        offset: part.offset,
+        end: part.end,
+        provisional: part.provisional,
+        rows: part.rows,
+    }
+}
+
+/// A worker's sessions on their way into its split.
+struct StoreSink(SplitSink);
+
+impl Sink for StoreSink {
+    fn session(&mut self, session: Session) {
+        self.0.add(&session);
+    }
+
+    fn incomplete(&mut self, incomplete: IncompleteSession) {
+        self.0.add_given_up(&incomplete.session, stored_parts(incomplete.parts));
+    }
+}
