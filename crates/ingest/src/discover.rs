@@ -4,28 +4,35 @@
 //! its members. Symbolic links below a path are not followed, so there are no loops and nothing outside is read.
 
 use std::{
-    collections::HashMap,
     fs::{self, File, Metadata},
     io,
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
     time::UNIX_EPOCH,
 };
 
+use rustc_hash::FxHashMap;
+use smtplog::{Direction, Role};
+
 use crate::{
     compression::{Codec, MAGIC_BYTES},
     open::{Archive, read_head},
     pipeline::Options,
-    place::{Place, RolledName, is_exchange_folder, place, server_name},
+    place::{Folders, Place, RolledName, direction_of_name, is_exchange_folder, place, server_name},
     summary::{Problem, ProblemKind},
 };
 
 /// Members of one archive. A month of hourly logs of a large fleet has 50,000.
 pub const MEMBERS_MAX: usize = 200_000;
 
-/// Files below the paths of one run; past it the rest is refused by name. Ten thousand servers' month of hourly logs
-/// would have seven million, which is a matter for several runs.
-pub const FILES_MAX: usize = 4_000_000;
+/// Sources of one run; past it the rest is left for the next run and said so. Each costs about 1 KB until the run
+/// ends. A month of hourly logs of 200 servers has 288,000.
+pub const FILES_MAX: usize = 300_000;
+
+/// Receive logs of one folder that are opened again only to learn the server of new logs beside them. All of a folder
+/// name the same one, unless somebody has piled up the logs of several.
+const NEIGHBOURS_MAX: usize = 16;
 
 /// What tells a file from its later self without opening it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -76,9 +83,12 @@ impl Source {
         self.stamp.path.as_os_str() == "-"
     }
 
-    /// The folder within PATH, by which receive logs tell the server of their neighbours.
-    pub fn folder(&self) -> &str {
-        self.file.rsplit_once('/').map_or("", |(folder, _)| folder)
+    /// The folder, by which receive logs tell the server of their neighbours.
+    pub(crate) fn neighbourhood(&self) -> (&Path, &str) {
+        match self.member {
+            Some(_) => (&self.stamp.path, self.file.rsplit_once('/').map_or("", |(folder, _)| folder)),
+            None => (self.stamp.path.parent().unwrap_or(Path::new("")), ""),
+        }
     }
 }
 
@@ -87,46 +97,83 @@ impl Source {
 pub struct Discovery {
     /// Sources to read.
     pub sources: Vec<Source>,
+    /// Unchanged receive logs whose place names no server: their rows tell that of new logs in the same folder.
+    pub neighbours: Vec<Source>,
     /// Files that are as an earlier run left them, and so not opened.
     pub unchanged: u64,
     /// Files, archives counting as one.
     pub files: u64,
+    /// What is refused, and what holds nothing: remembered so that it is not looked at and reported again.
+    pub others: Vec<Stamp>,
     /// What could not be looked at.
     pub problems: Vec<Problem>,
 }
 
 /// Walks the paths. `is_unchanged` says whether a file is as an earlier run left it.
 pub fn discover(paths: &[PathBuf], options: &Options, is_unchanged: &dyn Fn(&Stamp) -> bool) -> Discovery {
-    let mut walk = Walk { options, is_unchanged, found: Discovery::default() };
-    for path in paths {
-        walk.path(path);
+    let mut walk = Walk {
+        options,
+        is_unchanged,
+        found: Discovery::default(),
+        newest: FxHashMap::default(),
+        seen: (paths.len() > 1).then(FxHashMap::default),
+        surplus: None,
+    };
+    if paths.iter().any(|path| is_stdin(path)) {
+        walk.stdin();
     }
-    let mut found = walk.found;
-    mark_newest(&mut found.sources);
-    found
+    for (path, absolute) in walk.absolute(paths) {
+        if absolute.is_dir() { walk.folder(path, &absolute) } else { walk.named_file(path, &absolute) }
+    }
+    walk.finish()
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
 }
 
 struct Walk<'a> {
     options: &'a Options,
     is_unchanged: &'a dyn Fn(&Stamp) -> bool,
     found: Discovery,
+    /// The newest file of every rolled series, which may still be written to: by folder, direction, and whether files
+    /// are named by the hour.
+    newest: FxHashMap<(PathBuf, Direction, bool), RolledName>,
+    /// What each file became, if paths can overlap.
+    seen: Option<FxHashMap<PathBuf, Range<usize>>>,
+    /// The first file past [`FILES_MAX`], and how many there are.
+    surplus: Option<(PathBuf, u64)>,
+}
+
+/// A PATH that is a folder.
+#[derive(Default)]
+struct Root {
+    name: Option<String>,
+    /// Exchange's own folders that end with it, outermost first.
+    up_to: Vec<String>,
+}
+
+impl<'p> Walk<'_> {
+    /// The paths without links, outermost first: a file below two of them is named relative to the outer one, which
+    /// tells more of its place, in whatever order they were given.
+    fn absolute(&mut self, paths: &'p [PathBuf]) -> Vec<(&'p Path, PathBuf)> {
+        let mut absolute = Vec::new();
+        for path in paths.iter().filter(|path| !is_stdin(path)) {
+            match fs::canonicalize(path) {
+                Ok(found) => absolute.push((path.as_path(), found)),
+                Err(error) => self.problem(path, ProblemKind::Unreadable, error),
+            }
+        }
+        absolute.sort_by(|(_, a), (_, b)| (a.components().count(), a).cmp(&(b.components().count(), b)));
+        absolute.dedup_by(|(_, a), (_, b)| a == b);
+        absolute
+    }
 }
 
 impl Walk<'_> {
-    fn path(&mut self, path: &Path) {
-        if path.as_os_str() == "-" {
-            return self.stdin();
-        }
-        let absolute = match fs::canonicalize(path) {
-            Ok(absolute) => absolute,
-            Err(error) => return self.problem(path, ProblemKind::Unreadable, error),
-        };
-        if absolute.is_dir() { self.folder(path, &absolute) } else { self.named_file(path, &absolute) }
-    }
-
     fn stdin(&mut self) {
         let stamp = Stamp { path: "-".into(), size: 0, mtime_ns: 0, inode: 0 };
-        let place = self.with_options(Place { server: None, role: smtplog::Role::Unknown }, "-");
+        let place = self.with_options(Place { server: None, role: Role::Unknown }, "-");
         self.found.files += 1;
         self.found.sources.push(Source {
             stamp,
@@ -140,7 +187,8 @@ impl Walk<'_> {
     }
 
     fn folder(&mut self, path: &Path, absolute: &Path) {
-        let root = absolute.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = absolute.file_name().map(|name| name.to_string_lossy().into_owned());
+        let root = Root { name, up_to: exchange_folders_up_to(absolute) };
         for entry in walkdir::WalkDir::new(absolute).sort_by_file_name() {
             let entry = match entry {
                 Ok(entry) => entry,
@@ -151,18 +199,18 @@ impl Walk<'_> {
                     continue;
                 }
             };
-            if entry.file_type().is_symlink() {
-                let error = io::Error::other("a symbolic link is not followed; name its target to have it read");
-                self.problem(entry.path(), ProblemKind::Refused, error);
-            } else if entry.file_type().is_file() {
-                let relative = relative_name(entry.path().strip_prefix(absolute).unwrap_or(entry.path()));
-                match entry.metadata() {
-                    Ok(metadata) => self.file(entry.path(), &metadata, relative, root.as_deref(), false),
-                    Err(error) => self.problem(entry.path(), ProblemKind::Unreadable, error.into()),
+            if entry.file_type().is_dir() {
+                continue;
+            }
+            let relative = relative_name(entry.path().strip_prefix(absolute).unwrap_or(entry.path()));
+            match entry.metadata() {
+                Ok(metadata) if metadata.is_symlink() => {
+                    let text = "a symbolic link is not followed; name its target to have it read";
+                    self.refuse_once(entry.path(), &metadata, text);
                 }
-            } else if !entry.file_type().is_dir() {
-                let error = io::Error::other("not a regular file");
-                self.problem(entry.path(), ProblemKind::Refused, error);
+                Ok(metadata) if metadata.is_file() => self.file(entry.path(), &metadata, relative, Some(&root)),
+                Ok(metadata) => self.refuse_once(entry.path(), &metadata, "not a regular file"),
+                Err(error) => self.problem(entry.path(), ProblemKind::Unreadable, error.into()),
             }
         }
     }
@@ -171,52 +219,77 @@ impl Walk<'_> {
     fn named_file(&mut self, path: &Path, absolute: &Path) {
         let name = absolute.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         match fs::metadata(absolute) {
-            Ok(metadata) if metadata.is_file() => self.file(absolute, &metadata, name, None, true),
+            Ok(metadata) if metadata.is_file() => self.file(absolute, &metadata, name, None),
             Ok(_) => self.problem(path, ProblemKind::Refused, io::Error::other("not a regular file")),
             Err(error) => self.problem(path, ProblemKind::Unreadable, error),
         }
     }
 
-    fn file(&mut self, path: &Path, metadata: &Metadata, relative: String, root: Option<&str>, named: bool) {
-        self.found.files += 1;
-        let stamp = stamp(path, metadata);
-        if (self.is_unchanged)(&stamp) {
-            self.found.unchanged += 1;
+    /// A file below `root`, or one that the user named.
+    fn file(&mut self, path: &Path, metadata: &Metadata, relative: String, root: Option<&Root>) {
+        if let Some(sources) = self.seen.as_ref().and_then(|seen| seen.get(path)).cloned() {
+            for source in &mut self.found.sources[sources] {
+                source.named |= root.is_none();
+            }
             return;
         }
+        let begin = self.found.sources.len();
+        self.found.files += 1;
+        self.new_file(path, metadata, relative, root);
+        let end = self.found.sources.len();
+        if let Some(seen) = &mut self.seen {
+            seen.insert(path.to_owned(), begin..end);
+        }
+    }
+
+    fn new_file(&mut self, path: &Path, metadata: &Metadata, relative: String, root: Option<&Root>) {
+        let stamp = stamp(path, metadata);
+        self.note_name(path);
+        if (self.is_unchanged)(&stamp) {
+            self.found.unchanged += 1;
+            return self.note_neighbour(stamp, relative, root);
+        }
         if self.found.sources.len() >= FILES_MAX {
-            return self.problem(path, ProblemKind::Refused, io::Error::other("too many files for one run"));
+            return self.surplus(path);
         }
         match head_of(path) {
-            Ok(head) if Codec::of_magic(&head) == Codec::Zip => self.archive(&stamp, &relative, root, named),
+            Ok(head) if Codec::of_magic(&head) == Codec::Zip => self.archive(&stamp, &relative, root),
             Ok(_) => {
-                let folders = if named { exchange_folders_above(path) } else { folders_of(&relative) };
-                let folders: Vec<&str> = folders.iter().map(String::as_str).collect();
-                let place = self.with_options(place(root, &folders), &relative);
-                let stored_bytes = stamp.size;
-                let file = relative.into();
-                self.found.sources.push(Source {
-                    stamp,
-                    member: None,
-                    file,
-                    place,
-                    named,
-                    newest: false,
-                    stored_bytes,
-                });
+                let source = self.plain_source(stamp, relative, root);
+                self.found.sources.push(source);
             }
             Err(error) => self.problem(path, ProblemKind::Unreadable, error),
         }
     }
 
-    fn archive(&mut self, stamp: &Stamp, relative: &str, root: Option<&str>, named: bool) {
-        let archive = match Archive::open(&stamp.path) {
-            Ok(archive) => Arc::new(archive),
-            Err(error) => return self.problem(&stamp.path, ProblemKind::Unreadable, error),
-        };
-        if archive.len() > MEMBERS_MAX {
-            return self.problem(&stamp.path, ProblemKind::Refused, io::Error::other("too many members"));
+    fn plain_source(&self, stamp: Stamp, relative: String, root: Option<&Root>) -> Source {
+        let place = self.place(&stamp.path, &relative, None, root);
+        let stored_bytes = stamp.size;
+        let (file, named) = (relative.into(), root.is_none());
+        Source { stamp, member: None, file, place, named, newest: false, stored_bytes }
+    }
+
+    fn archive(&mut self, stamp: &Stamp, relative: &str, root: Option<&Root>) {
+        let begin = self.found.sources.len();
+        match Archive::open(&stamp.path) {
+            Ok(archive) if archive.len() > MEMBERS_MAX => {
+                self.problem(&stamp.path, ProblemKind::Refused, io::Error::other("too many members"));
+            }
+            Ok(archive) => self.members(&Arc::new(archive), stamp, relative, root),
+            Err(error) => {
+                let kind = ProblemKind::of(&error);
+                self.problem(&stamp.path, kind, error);
+                if kind == ProblemKind::Unreadable {
+                    return;
+                }
+            }
         }
+        if self.found.sources.len() == begin {
+            self.found.others.push(stamp.clone());
+        }
+    }
+
+    fn members(&mut self, archive: &Arc<Archive>, stamp: &Stamp, relative: &str, root: Option<&Root>) {
         for number in 0..archive.len() {
             let member = match archive.member(number) {
                 Ok(Some(member)) => member,
@@ -226,20 +299,39 @@ impl Walk<'_> {
                     continue;
                 }
             };
-            let file = format!("{relative}/{}", member.name);
-            let folders = folders_of_member(relative, &member.name);
-            let folders: Vec<&str> = folders.iter().map(String::as_str).collect();
-            let place = self.with_options(place(root, &folders), &file);
+            if self.found.sources.len() >= FILES_MAX {
+                self.surplus(&stamp.path);
+                continue;
+            }
+            let place = self.place(&stamp.path, relative, Some(&member.name), root);
             self.found.sources.push(Source {
                 stamp: stamp.clone(),
-                member: Some((Arc::clone(&archive), number)),
-                file: file.into(),
+                member: Some((Arc::clone(archive), number)),
+                file: format!("{relative}/{}", member.name).into(),
                 place,
-                named,
+                named: root.is_none(),
                 newest: false,
                 stored_bytes: member.compressed_bytes,
             });
         }
+    }
+
+    /// What the folders tell of a file, or of an archive's member.
+    fn place(&self, path: &Path, relative: &str, member: Option<&str>, root: Option<&Root>) -> Place {
+        let below = if root.is_none() { exchange_folders_above(path) } else { folders_of(relative) };
+        let inside = member.map(folders_of).unwrap_or_default();
+        let up_to_root: Vec<&str> = root.iter().flat_map(|root| &root.up_to).map(String::as_str).collect();
+        let below: Vec<&str> = below.iter().map(String::as_str).collect();
+        let inside: Vec<&str> = inside.iter().map(String::as_str).collect();
+        let found = place(Folders {
+            root: root.and_then(|root| root.name.as_deref()),
+            up_to_root: &up_to_root,
+            below: &below,
+            stem: member.is_some().then(|| stem_of(relative)),
+            inside: &inside,
+        });
+        let name = member.map_or_else(|| relative.to_owned(), |member| format!("{relative}/{member}"));
+        self.with_options(found, &name)
     }
 
     /// What the user said goes before what the path says.
@@ -248,15 +340,75 @@ impl Walk<'_> {
         if let Some(server) = self.options.server.as_deref().or(by_glob.map(String::as_str)) {
             place.server = Some(server_name(server));
         }
-        if place.role == smtplog::Role::Unknown {
+        if place.role == Role::Unknown {
             place.role = self.options.role.unwrap_or(place.role);
         }
         place
     }
 
+    /// Remembers the newest name of every series, of files that are not opened too.
+    fn note_name(&mut self, path: &Path) {
+        let Some((series, name)) = series_of(path) else { return };
+        match self.newest.get_mut(&series) {
+            Some(newest) if *newest >= name => {}
+            Some(newest) => *newest = name,
+            None => {
+                self.newest.insert(series, name);
+            }
+        }
+    }
+
+    fn note_neighbour(&mut self, stamp: Stamp, relative: String, root: Option<&Root>) {
+        let name = relative.rsplit('/').next().unwrap_or(&relative);
+        if direction_of_name(name) != Some(Direction::Receive) {
+            return;
+        }
+        let source = self.plain_source(stamp, relative, root);
+        let beside = |other: &&Source| other.neighbourhood() == source.neighbourhood();
+        // The files of a folder come one after the other.
+        let known = self.found.neighbours.iter().rev().take_while(beside).count();
+        if source.place.server.is_none() && known < NEIGHBOURS_MAX {
+            self.found.neighbours.push(source);
+        }
+    }
+
+    fn surplus(&mut self, path: &Path) {
+        self.surplus.get_or_insert_with(|| (path.to_owned(), 0)).1 += 1;
+    }
+
+    /// Something that is never read: reported when it is met first.
+    fn refuse_once(&mut self, path: &Path, metadata: &Metadata, text: &str) {
+        let stamp = stamp(path, metadata);
+        if !(self.is_unchanged)(&stamp) {
+            self.problem(path, ProblemKind::Refused, io::Error::other(text.to_owned()));
+            self.found.others.push(stamp);
+        }
+    }
+
     fn problem(&mut self, path: &Path, kind: ProblemKind, error: io::Error) {
         self.found.problems.push(Problem { file: path.to_string_lossy().into_owned(), offset: None, kind, error });
     }
+
+    fn finish(mut self) -> Discovery {
+        if let Some((path, count)) = self.surplus.take() {
+            let text = format!("more than {FILES_MAX} files: {count} from here on are left for another run");
+            self.problem(&path, ProblemKind::Refused, io::Error::other(text));
+        }
+        for source in self.found.sources.iter_mut().filter(|source| source.member.is_none()) {
+            // Without a rolled name nothing tells that the file is finished.
+            let rolled = series_of(&source.stamp.path);
+            source.newest = rolled.is_none_or(|(series, name)| self.newest.get(&series).is_none_or(|new| *new <= name));
+        }
+        self.found
+    }
+}
+
+/// The series that a rolled file belongs to, and its place in it.
+fn series_of(path: &Path) -> Option<((PathBuf, Direction, bool), RolledName)> {
+    let name = RolledName::of(&path.file_name()?.to_string_lossy())?;
+    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+    let is_hourly = name.stamp.len() > 8;
+    Some(((folder, name.direction, is_hourly), name))
 }
 
 fn head_of(path: &Path) -> io::Result<Vec<u8>> {
@@ -294,48 +446,28 @@ fn folders_of(relative: &str) -> Vec<String> {
     parts
 }
 
-/// An archive's own stem stands for a folder between those above it and those inside it.
-fn folders_of_member(relative: &str, member: &str) -> Vec<String> {
-    let mut folders = folders_of(relative);
+/// An archive's name without its ending.
+fn stem_of(relative: &str) -> &str {
     let name = relative.rsplit('/').next().unwrap_or(relative);
-    folders.push(name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned());
-    folders.extend(folders_of(member));
-    folders
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
 }
 
 /// For a file named by the user: the Exchange folders it lies in, and the folder above them.
 fn exchange_folders_above(path: &Path) -> Vec<String> {
-    let mut folders = Vec::new();
-    for folder in path.ancestors().skip(1).filter_map(Path::file_name) {
-        let name = folder.to_string_lossy().into_owned();
-        let is_exchange = is_exchange_folder(&name);
-        folders.push(name);
-        if !is_exchange {
-            break;
-        }
+    let Some(folder) = path.parent() else { return Vec::new() };
+    let mut folders = exchange_folders_up_to(folder);
+    if let Some(server) = folder.ancestors().nth(folders.len()).and_then(Path::file_name)
+        && !folders.is_empty()
+    {
+        folders.insert(0, server.to_string_lossy().into_owned());
     }
-    if folders.len() < 2 {
-        folders.clear(); // No Exchange folder at all: the folder above can be anything.
-    }
-    folders.reverse();
     folders
 }
 
-/// Marks the newest file of every rolled series, which may still be written to.
-fn mark_newest(sources: &mut [Source]) {
-    let mut newest: HashMap<(PathBuf, String, smtplog::Direction), (RolledName, usize)> = HashMap::new();
-    for (at, source) in sources.iter().enumerate().filter(|(_, source)| source.member.is_none()) {
-        let Some(name) = RolledName::of(source.name()) else { continue };
-        let folder = source.stamp.path.parent().unwrap_or(Path::new("")).to_owned();
-        let series = (folder, name.stamp.len().to_string(), name.direction);
-        let is_newer = newest.get(&series).is_none_or(|(known, _)| *known < name);
-        if is_newer {
-            newest.insert(series, (name, at));
-        }
-    }
-    let series_newest: Vec<usize> = newest.into_values().map(|(_, at)| at).collect();
-    for (at, source) in sources.iter_mut().enumerate() {
-        // Without a rolled name nothing tells that the file is finished.
-        source.newest = series_newest.contains(&at) || RolledName::of(source.name()).is_none();
-    }
+/// The unbroken row of Exchange's own folders that ends with this one, outermost first.
+fn exchange_folders_up_to(folder: &Path) -> Vec<String> {
+    let names = folder.ancestors().map_while(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    let mut folders: Vec<String> = names.take_while(|name| is_exchange_folder(name)).collect();
+    folders.reverse();
+    folders
 }

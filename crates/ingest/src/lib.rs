@@ -11,10 +11,13 @@ mod mmap;
 pub mod open;
 mod pipeline;
 pub mod place;
+mod plan;
 mod probe;
+mod reading;
 mod stitch;
 pub mod summary;
 pub mod transcript;
+mod waiting;
 mod worker;
 
 pub use identity::{ContentHash, Identity};

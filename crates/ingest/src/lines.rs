@@ -48,7 +48,8 @@ impl LineBlocks {
                 return Ok(Step::Lines(self.offset, &self.buffer[..self.given]));
             }
             searched = self.filled;
-            if self.filled > LINE_BYTES_MAX {
+            // The carriage return does not count.
+            if self.filled > LINE_BYTES_MAX + 1 {
                 self.given = self.filled;
                 return Ok(Step::Overlong(self.offset, &self.buffer[..self.given]));
             }

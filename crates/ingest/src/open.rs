@@ -7,7 +7,8 @@ use std::{
     sync::Arc,
 };
 
-use zip::ZipArchive;
+use memmap2::Mmap;
+use zip::{ZipArchive, result::ZipError};
 
 use crate::{
     compression::{Limited, decompressed_bytes_max},
@@ -40,10 +41,16 @@ pub(crate) fn with_stored<T>(
         return reader(Stored::Stream(&mut Limited { inner: member, left: limit }));
     }
     let mut file = File::open(&source.stamp.path)?;
-    if mapping && mmap::is_safe_to_map(&file, source.newest) {
-        return reader(Stored::Mapped(&mmap::map(&file)?));
+    match mapped(&file, source.newest, mapping) {
+        Some(map) => reader(Stored::Mapped(&map)),
+        None => reader(Stored::Stream(&mut file)),
     }
-    reader(Stored::Stream(&mut file))
+}
+
+/// The file as a map, if it may be one; what the system does not map is read.
+pub(crate) fn mapped(file: &File, newest_of_stream: bool, mapping: bool) -> Option<Mmap> {
+    let is_safe = mapping && mmap::is_safe_to_map(file, newest_of_stream);
+    is_safe.then(|| mmap::map(file).ok()).flatten()
 }
 
 /// Up to `count` first bytes of a stream.
@@ -56,7 +63,7 @@ pub(crate) fn read_head(stream: &mut dyn Read, count: usize) -> io::Result<Vec<u
 /// A zip archive whose directory was read once; members can be opened by many workers at a time.
 #[derive(Clone)]
 pub struct Archive {
-    archive: ZipArchive<SharedFile>,
+    archive: ZipArchive<ArchiveFile>,
 }
 
 /// An archive's member.
@@ -76,8 +83,9 @@ impl std::fmt::Debug for Archive {
 impl Archive {
     /// Reads an archive's directory.
     pub fn open(path: &Path) -> io::Result<Archive> {
-        let file = SharedFile { file: Arc::new(File::open(path)?), position: 0 };
-        Ok(Archive { archive: ZipArchive::new(file).map_err(into_io)? })
+        let file = ArchiveFile { path: path.into(), file: Some(File::open(path)?) };
+        // The clone has no open file.
+        Ok(Archive { archive: ZipArchive::new(file).map_err(into_io)?.clone() })
     }
 
     /// Number of members.
@@ -93,8 +101,7 @@ impl Archive {
     /// A member's name and size; `None` for a folder. A path that leaves the archive is an error: nothing is ever
     /// written to it, but it would name another file's place in answers.
     pub fn member(&self, number: usize) -> io::Result<Option<Member>> {
-        let mut archive = self.archive.clone();
-        let member = archive.by_index_raw(number).map_err(into_io)?;
+        let member = self.archive.by_index_data(number).map_err(into_io)?;
         if member.is_dir() {
             return Ok(None);
         }
@@ -107,47 +114,46 @@ impl Archive {
     }
 }
 
-fn into_io(error: zip::result::ZipError) -> io::Error {
+fn into_io(error: ZipError) -> io::Error {
     match error {
-        zip::result::ZipError::Io(error) => error,
-        other => io::Error::other(other),
+        ZipError::Io(error) => error,
+        ZipError::UnsupportedArchive(_) | ZipError::CompressionMethodNotSupported(_) | ZipError::InvalidPassword => {
+            io::Error::new(io::ErrorKind::Unsupported, error)
+        }
+        other => io::Error::new(io::ErrorKind::InvalidData, other),
     }
 }
 
-/// A file read by several workers at once, each at its own position.
-#[derive(Clone)]
-struct SharedFile {
-    file: Arc<File>,
-    position: u64,
+/// An archive's file, opened by whoever reads a member and closed with that reader: a run can meet more archives than
+/// a process may have open files.
+struct ArchiveFile {
+    path: Arc<Path>,
+    file: Option<File>,
 }
 
-impl Read for SharedFile {
+impl Clone for ArchiveFile {
+    fn clone(&self) -> ArchiveFile {
+        ArchiveFile { path: Arc::clone(&self.path), file: None }
+    }
+}
+
+impl ArchiveFile {
+    fn file(&mut self) -> io::Result<&mut File> {
+        match &mut self.file {
+            Some(file) => Ok(file),
+            closed => Ok(closed.insert(File::open(&self.path)?)),
+        }
+    }
+}
+
+impl Read for ArchiveFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = read_at(&self.file, buffer, self.position)?;
-        self.position += read as u64;
-        Ok(read)
+        self.file()?.read(buffer)
     }
 }
 
-#[cfg(unix)]
-fn read_at(file: &File, buffer: &mut [u8], position: u64) -> io::Result<usize> {
-    std::os::unix::fs::FileExt::read_at(file, buffer, position)
-}
-
-/// Untested.
-#[cfg(windows)]
-fn read_at(file: &File, buffer: &mut [u8], position: u64) -> io::Result<usize> {
-    std::os::windows::fs::FileExt::seek_read(file, buffer, position)
-}
-
-impl Seek for SharedFile {
+impl Seek for ArchiveFile {
     fn seek(&mut self, target: SeekFrom) -> io::Result<u64> {
-        let position = match target {
-            SeekFrom::Start(position) => Some(position),
-            SeekFrom::Current(by) => self.position.checked_add_signed(by),
-            SeekFrom::End(by) => self.file.metadata()?.len().checked_add_signed(by),
-        };
-        self.position = position.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-        Ok(self.position)
+        self.file()?.seek(target)
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     path::PathBuf,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard, OnceLock,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
@@ -15,9 +15,11 @@ use smtplog::{Role, Session, SessionId, Stream, Timestamp, certificate::Certific
 use crate::{
     discover::{Source, Stamp, discover},
     identity::{ContentHash, Identity},
-    probe::{self, Log, Probed},
-    stitch::{IncompleteSession, Part, Stitched, StoredSession, stitch},
-    summary::{Notice, Problem, ProblemKind, Summary},
+    plan::plan,
+    probe::Probed,
+    reading::Copies,
+    stitch::{IncompleteSession, Part, StoredSession, by_key, relieve, stitch},
+    summary::{Notice, Summary},
     worker::{SourceOutcome, Task, Worker},
 };
 
@@ -42,7 +44,7 @@ pub struct Options {
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Bytes of rows that wait to be joined across sources, before the oldest sessions are closed as incomplete. A
-    /// healthy fleet keeps under 1 % of its sessions waiting.
+    /// healthy fleet keeps under 1 % of its sessions waiting. They are still joined with rows of later runs.
     pub waiting_bytes: usize,
     /// Plain mapped files above this are read by several workers, a block of this size each.
     pub block_bytes: usize,
@@ -58,11 +60,12 @@ impl Default for Limits {
 
 /// What earlier runs left.
 pub trait Known: Sync {
-    /// Whether a file is as an earlier run left it, and need not be opened.
+    /// Whether a file is as an earlier run left it, and need not be opened. A file of which an earlier run said
+    /// [`SourceOutcome::pending`] never is.
     fn is_unchanged(&self, stamp: &Stamp) -> bool;
     /// What is known of a source.
     fn source(&self, identity: &Identity) -> Option<KnownSource>;
-    /// Sessions still open, and those given up as incomplete that these keys have.
+    /// Sessions still open, whatever their keys, and those given up as incomplete that these keys have.
     fn stored_sessions(&self, keys: &[(Arc<Stream>, SessionId)]) -> Vec<StoredSession>;
     /// Time of the newest row of a stream.
     fn newest(&self, stream: &Stream) -> Option<Timestamp>;
@@ -104,11 +107,14 @@ pub struct Outcome<S> {
     pub sources: Vec<SourceOutcome>,
     /// Files that hold no log, or nothing yet: remembered so that they are not opened again.
     pub others: Vec<Stamp>,
-    /// Sessions that are open at the end of the run.
+    /// Sessions that are open at the end of the run; all of them, if `open_changed`.
     pub open: Vec<IncompleteSession>,
+    /// Whether the open sessions are others than before the run. If not, `open` and `replaced` are empty and the
+    /// store's own still hold.
+    pub open_changed: bool,
     /// Stored sessions that the run's sessions replace.
     pub replaced: Vec<u64>,
-    /// Newest row by stream.
+    /// Newest row by stream, of the streams that the run read rows of.
     pub newest: Vec<(Arc<Stream>, Timestamp)>,
     /// Certificates that the logs name, in order of thumbprint.
     pub certificates: Vec<Certificate>,
@@ -125,27 +131,53 @@ pub fn run<S: Sink>(
     mut sink: impl FnMut() -> S,
 ) -> Result<Outcome<S>, rayon::ThreadPoolBuildError> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads.max(1)).build()?;
+    let waiting = Arc::new(AtomicUsize::new(0));
     let workers: Vec<Mutex<Worker<S>>> =
-        (0..pool.current_num_threads()).map(|_| Mutex::new(Worker::new(options, sink()))).collect();
+        (0..pool.current_num_threads()).map(|_| Mutex::new(Worker::new(options, &waiting, sink()))).collect();
     let mut found = discover(paths, options, &|stamp| known.is_unchanged(stamp));
     let mut summary = Summary { files: found.files, unchanged: found.unchanged, ..Summary::default() };
     summary.problems.append(&mut found.problems);
-    let run = Run { options, known, progress, pool: &pool, workers: &workers };
-    let (tasks, others) = run.plan(&found.sources, &mut summary);
-    let total = tasks.iter().flat_map(|task| &task.sources).map(|source| source.source.stored_bytes).sum();
+    let (stdin, files): (Vec<Source>, Vec<Source>) = found.sources.into_iter().partition(Source::is_stdin);
+    let mut plan = plan(files, &found.neighbours, &pool, options.mapping, &mut summary);
+    plan.others.append(&mut found.others);
+    let total = plan.tasks.iter().flat_map(|task| &task.sources).map(|source| source.source.stored_bytes).sum();
     progress.bytes_total.store(total, Ordering::Relaxed);
-    let mut sources = run.read_stdin(&found.sources, &mut summary);
-    sources.extend(run.read(&tasks));
-    let stitched = run.stitch(&sources);
-    Ok(finish(workers, sources, others, stitched, summary))
+    let earlier = Earlier { known, begun: OnceLock::new() };
+    let run = Run { options, earlier, progress, pool: &pool, workers: &workers, waiting: &waiting };
+    let sources = run.read(&stdin, &plan.tasks, &mut summary);
+    let stitching = run.stitch(&sources);
+    Ok(finish(workers, sources, plan.others, stitching, summary))
 }
 
 struct Run<'a, S> {
     options: &'a Options,
-    known: &'a dyn Known,
+    earlier: Earlier<'a>,
     progress: &'a Progress,
     pool: &'a rayon::ThreadPool,
     workers: &'a [Mutex<Worker<S>>],
+    /// What all waiting parts take.
+    waiting: &'a AtomicUsize,
+}
+
+/// What earlier runs left, asked as rarely as can be.
+pub(crate) struct Earlier<'a> {
+    pub(crate) known: &'a dyn Known,
+    begun: OnceLock<FxHashMap<Identity, FxHashSet<SessionId>>>,
+}
+
+impl Earlier<'_> {
+    /// Open sessions that began in a source with nothing but rows of sequence 0.
+    pub(crate) fn begun(&self, identity: &Identity) -> FxHashSet<SessionId> {
+        let all = self.begun.get_or_init(|| {
+            let mut begun: FxHashMap<Identity, FxHashSet<SessionId>> = FxHashMap::default();
+            let open = self.known.stored_sessions(&[]);
+            for part in open.iter().flat_map(|session| &session.parts).filter(|part| part.has_only_begun()) {
+                begun.entry(part.identity).or_default().insert(part.session);
+            }
+            begun
+        });
+        all.get(identity).cloned().unwrap_or_default()
+    }
 }
 
 /// A lock that only a panicked worker can have poisoned; that panic ends the run anyway when the pool joins.
@@ -154,74 +186,68 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl<S: Sink> Run<'_, S> {
-    /// Looks into every source and puts those of one identity together, in the order of their first rows: a worker
-    /// then meets the days in order, and a split covers few of them.
-    fn plan(&self, sources: &[Source], summary: &mut Summary) -> (Vec<Task>, Vec<Stamp>) {
-        let probed = self.probe(sources);
-        let mut others = Vec::new();
-        let mut logs: Vec<(&Source, Box<Log>)> = Vec::new();
-        for (source, probed) in sources.iter().zip(probed) {
-            match probed {
-                Some(Ok(Probed::Log(log))) => logs.push((source, log)),
-                Some(Ok(other)) => {
-                    count_other(source, &other, summary);
-                    others.push(source.stamp.clone());
-                }
-                Some(Err(error)) => {
-                    others.push(source.stamp.clone());
-                    summary.problems.push(Problem {
-                        file: source.file.to_string(),
-                        offset: Some(0),
-                        kind: ProblemKind::Damaged,
-                        error,
-                    });
-                }
-                None => {} // Standard input.
-            }
-        }
-        let pairs: Vec<(&Source, &Log)> = logs.iter().map(|(source, log)| (*source, &**log)).collect();
-        let streams = probe::streams(&pairs);
-        summary.notices.extend(foreign_connectors(&pairs));
-        (tasks(logs, streams), others)
-    }
-
-    fn probe(&self, sources: &[Source]) -> Vec<Option<std::io::Result<Probed>>> {
-        let probed: Vec<Mutex<Option<std::io::Result<Probed>>>> = sources.iter().map(|_| Mutex::new(None)).collect();
-        let next = AtomicUsize::new(0);
-        self.pool.broadcast(|_| {
-            loop {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some(source) = sources.get(at) else { return };
-                if !source.is_stdin() {
-                    *lock(&probed[at]) = Some(probe::probe(source, self.options.mapping));
-                }
-            }
-        });
-        probed.into_iter().map(|slot| slot.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())).collect()
-    }
-
-    fn read_stdin(&self, sources: &[Source], summary: &mut Summary) -> Vec<SourceOutcome> {
+    /// Reads standard input, then every task on all cores.
+    fn read(&self, stdin: &[Source], tasks: &[Task], summary: &mut Summary) -> Vec<SourceOutcome> {
         let mut outcomes = Vec::new();
-        for source in sources.iter().filter(|source| source.is_stdin()) {
-            outcomes.extend(lock(&self.workers[0]).read_stdin(source, self.known, summary));
+        // A file may hold the same content as standard input, and then counts once.
+        let mut read_before: FxHashMap<Identity, Copies> = FxHashMap::default();
+        for source in stdin {
+            let read = lock(&self.workers[0]).read_stdin(source, &self.earlier, summary);
+            if let Some((outcome, copies)) = read {
+                summary.pending += u64::from(copies.has_pending_line());
+                read_before.insert(outcome.identity, copies);
+                outcomes.push(outcome);
+            }
         }
+        let mut from_files = self.read_tasks(tasks, &Mutex::new(read_before));
+        from_files.sort_by(|a, b| (&a.file, a.identity).cmp(&(&b.file, b.identity)));
+        outcomes.append(&mut from_files);
         outcomes
     }
 
-    fn read(&self, tasks: &[Task]) -> Vec<SourceOutcome> {
+    fn read_tasks(&self, tasks: &[Task], read_before: &Mutex<FxHashMap<Identity, Copies>>) -> Vec<SourceOutcome> {
         let next = AtomicUsize::new(0);
         let outcomes = Mutex::new(Vec::new());
+        while next.load(Ordering::Relaxed) < tasks.len() {
+            self.pool.broadcast(|context| {
+                let mut worker = lock(&self.workers[context.index()]);
+                let mut own = Vec::new();
+                while !self.is_crowded()
+                    && let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed))
+                {
+                    let copies = lock(read_before).remove(&task.identity);
+                    let copies = copies.unwrap_or_else(|| Copies::of(self.earlier.known.source(&task.identity)));
+                    worker.read(task, copies, &self.earlier, self.progress, &mut own);
+                }
+                lock(&outcomes).append(&mut own);
+            });
+            self.relieve_if_crowded();
+        }
+        outcomes.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > self.options.limits.waiting_bytes
+    }
+
+    /// Between two tasks: joins what is whole already, of all workers, and closes the oldest sessions if that is not
+    /// enough. Half of the limit is left free, so that this does not come up again at once.
+    fn relieve_if_crowded(&self) {
+        if !self.is_crowded() {
+            return;
+        }
+        let parts = self.workers.iter().flat_map(|worker| lock(worker).waiting.take()).collect();
+        let relief = relieve(parts, self.options.limits.waiting_bytes / 2);
+        relief.kept.into_iter().for_each(|part| lock(&self.workers[0]).waiting.push(part));
+        let given_out = Mutex::new(relief.given_out.into_iter());
         self.pool.broadcast(|context| {
             let mut worker = lock(&self.workers[context.index()]);
-            let mut own = Vec::new();
-            while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                worker.read(task, self.known, self.progress, &mut own);
+            loop {
+                let next = lock(&given_out).next();
+                let Some((group, fate)) = next else { return };
+                worker.deliver(group, fate);
             }
-            lock(&outcomes).append(&mut own);
         });
-        let mut outcomes = outcomes.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-        outcomes.sort_by(|a, b| (&a.file, a.identity).cmp(&(&b.file, b.identity)));
-        outcomes
     }
 
     /// Joins what no single source had whole, with what earlier runs left.
@@ -230,29 +256,50 @@ impl<S: Sink> Run<'_, S> {
         let mut newest: FxHashMap<Arc<Stream>, Timestamp> = FxHashMap::default();
         for worker in self.workers {
             let mut worker = lock(worker);
-            parts.append(&mut worker.take_parts());
+            parts.append(&mut worker.waiting.take());
             for (stream, time) in worker.take_newest() {
                 let known = newest.entry(stream).or_insert(time);
                 *known = time.max(*known);
             }
         }
-        for (stream, time) in &mut newest {
-            *time = self.known.newest(stream).map_or(*time, |known| known.max(*time));
+        let is_new = sources.iter().any(|source| source.read_from.is_some());
+        if parts.is_empty() && !is_new {
+            return Stitching::default();
         }
-        let keys: FxHashSet<(Arc<Stream>, SessionId)> =
-            parts.iter().map(|part: &Part| (Arc::clone(&part.stream), part.session)).collect();
-        let keys: Vec<_> = keys.into_iter().collect();
-        let stored = self.known.stored_sessions(&keys);
-        let newest_of = |stream: &Stream| newest.get(stream).copied().or_else(|| self.known.newest(stream));
-        let stitched = stitch(self.pool, self.workers, parts, stored, sources, &newest_of, self.options.limits.open_ms);
-        let mut newest: Vec<_> = newest.into_iter().collect();
-        newest.sort();
-        Stitching { stitched, newest }
+        let keys: FxHashSet<_> = parts.iter().map(|part: &Part| (Arc::clone(&part.stream), part.session)).collect();
+        let stored = self.earlier.known.stored_sessions(&keys.into_iter().collect::<Vec<_>>());
+        if !is_new && parts.iter().all(|part| is_stored(part, &stored)) {
+            return Stitching::default();
+        }
+        let (keys, replaced) = by_key(parts, stored, sources);
+        for (stream, time) in &mut newest {
+            *time = self.earlier.known.newest(stream).map_or(*time, |known| known.max(*time));
+        }
+        let read_streams: Vec<(Arc<Stream>, Timestamp)> =
+            newest.iter().map(|(stream, time)| (Arc::clone(stream), *time)).collect();
+        for ((stream, _), _) in &keys {
+            if !newest.contains_key(stream) {
+                let known = self.earlier.known.newest(stream).unwrap_or(Timestamp(i64::MIN));
+                newest.insert(Arc::clone(stream), known);
+            }
+        }
+        let open = stitch(self.pool, self.workers, keys, &newest, self.options.limits.open_ms);
+        Stitching { open, open_changed: true, replaced, newest: read_streams }
     }
 }
 
+/// Whether an earlier run left the same part: a last line without an end that was read once more.
+fn is_stored(part: &Part, stored: &[StoredSession]) -> bool {
+    let mut known = stored.iter().flat_map(|session| &session.parts);
+    part.provisional
+        && known.any(|known| known.identity == part.identity && known.offset == part.offset && known == part)
+}
+
+#[derive(Default)]
 struct Stitching {
-    stitched: Stitched,
+    open: Vec<IncompleteSession>,
+    open_changed: bool,
+    replaced: Vec<u64>,
     newest: Vec<(Arc<Stream>, Timestamp)>,
 }
 
@@ -260,46 +307,12 @@ pub(crate) fn count_other(source: &Source, probed: &Probed, summary: &mut Summar
     let (count, text) = match probed {
         Probed::Log(_) => return,
         Probed::Empty => (&mut summary.empty, "empty"),
-        Probed::HeaderOnly => (&mut summary.header_only, "a header and no complete row yet"),
+        Probed::HeaderOnly { .. } => (&mut summary.header_only, "a header and no complete row yet"),
         Probed::Foreign => (&mut summary.foreign, "not a protocol log"),
     };
     *count += 1;
+    summary.pending += u64::from(matches!(probed, Probed::HeaderOnly { has_cut_row: true }));
     summary.notices.push(Notice { file: source.file.to_string(), text: text.to_owned() });
-}
-
-/// Receive logs whose connector names another server than their place: worth knowing, never a reason to drop.
-fn foreign_connectors(logs: &[(&Source, &Log)]) -> Vec<Notice> {
-    let differs = |(source, log): &&(&Source, &Log)| {
-        log.server_of_row.is_some() && source.place.server.is_some() && log.server_of_row != source.place.server
-    };
-    let notice = |(source, log): &(&Source, &Log)| Notice {
-        file: source.file.to_string(),
-        text: format!(
-            "the connector names server {}, the place {}",
-            log.server_of_row.as_deref().unwrap_or_default().escape_debug(),
-            source.place.server.as_deref().unwrap_or_default().escape_debug()
-        ),
-    };
-    logs.iter().filter(differs).map(notice).collect()
-}
-
-/// One task for each identity: copies of one log are read one after the other, those with a known server first.
-fn tasks(logs: Vec<(&Source, Box<Log>)>, streams: Vec<Arc<Stream>>) -> Vec<Task> {
-    let mut by_identity: FxHashMap<Identity, Task> = FxHashMap::default();
-    for ((source, log), stream) in logs.into_iter().zip(streams) {
-        let task = by_identity.entry(log.identity).or_insert_with(|| Task::new(log.identity));
-        task.sources.push(crate::worker::TaskSource { source: source.clone(), log: *log, stream });
-    }
-    let mut tasks: Vec<Task> = by_identity.into_values().collect();
-    for task in &mut tasks {
-        task.sources.sort_by(|a, b| {
-            let key =
-                |source: &crate::worker::TaskSource| (&*source.stream.server == "UNKNOWN", source.source.file.clone());
-            key(a).cmp(&key(b))
-        });
-    }
-    tasks.sort_by(|a, b| a.order().cmp(&b.order()));
-    tasks
 }
 
 fn finish<S: Sink>(
@@ -312,7 +325,7 @@ fn finish<S: Sink>(
     let mut sinks = Vec::new();
     let mut certificates: FxHashMap<_, Certificate> = FxHashMap::default();
     for worker in workers {
-        let worker = worker.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let worker = worker.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         let (sink, worker_summary, worker_certificates) = worker.finish();
         sinks.push(sink);
         summary.merge(worker_summary);
@@ -323,10 +336,11 @@ fn finish<S: Sink>(
             }
         }
     }
-    let Stitched { open, replaced } = stitching.stitched;
+    let Stitching { open, open_changed, replaced, mut newest } = stitching;
+    newest.sort();
     summary.open += open.len() as u64;
     summary.sort();
     let mut certificates: Vec<Certificate> = certificates.into_values().collect();
     certificates.sort_unstable_by_key(|certificate| certificate.thumbprint);
-    Outcome { sinks, sources, others, open, replaced, newest: stitching.newest, certificates, summary }
+    Outcome { sinks, sources, others, open, open_changed, replaced, newest, certificates, summary }
 }

@@ -54,12 +54,29 @@ pub fn server_name(name: &str) -> Arc<str> {
     name.split('.').next().unwrap_or(name).to_uppercase().into()
 }
 
-/// What the folders between PATH and a file tell, outermost first. `root` is PATH's own name if it is a folder: it
-/// counts only if an Exchange folder lies directly below it.
-pub(crate) fn place(root: Option<&str>, folders: &[&str]) -> Place {
-    let below = folders.iter().rev().find(|name| can_be_server(name)).copied();
-    let root = root.filter(|name| can_be_server(name) && folders.first().is_some_and(|name| is_exchange_folder(name)));
-    Place { server: below.or(root).map(server_name), role: role(folders) }
+/// The folders that a file lies in, outermost first.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Folders<'a> {
+    /// PATH's own name, if it is a folder.
+    pub(crate) root: Option<&'a str>,
+    /// Exchange's own folders that end with PATH; they tell the role only.
+    pub(crate) up_to_root: &'a [&'a str],
+    /// Between PATH and the file.
+    pub(crate) below: &'a [&'a str],
+    /// An archive's name without its ending, if the file lies in one.
+    pub(crate) stem: Option<&'a str>,
+    /// Inside the archive.
+    pub(crate) inside: &'a [&'a str],
+}
+
+/// What the folders tell (CONTRACT 1). PATH's name counts only if an Exchange folder lies directly below it, and an
+/// archive's only if no folder names a server.
+pub(crate) fn place(folders: Folders<'_>) -> Place {
+    let Folders { root, up_to_root, below, stem, inside } = folders;
+    let nearest = inside.iter().rev().chain(below.iter().rev()).find(|name| can_be_server(name)).copied();
+    let root = root.filter(|name| can_be_server(name) && below.first().is_some_and(|name| is_exchange_folder(name)));
+    let server = nearest.or(root).or(stem.filter(|name| can_be_server(name)));
+    Place { server: server.map(server_name), role: role(&[up_to_root, below, inside].concat()) }
 }
 
 fn role(folders: &[&str]) -> Role {
@@ -76,7 +93,7 @@ fn role(folders: &[&str]) -> Role {
 
 /// A file's place in the series of rolled files (FORMATS 1.1): `RECV2023011116-1.LOG` is number 1 of an hour,
 /// `SEND20240301-12.LOG` number 12 of a day. Numbers have no leading zeros and sort as numbers.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RolledName {
     /// What the prefix tells.
     pub direction: Direction,
@@ -115,9 +132,37 @@ mod tests {
 
     #[track_caller]
     fn check(root: Option<&str>, folders: &str, expected: (Option<&str>, Role)) {
-        let folders: Vec<&str> = folders.split('/').filter(|name| !name.is_empty()).collect();
-        let place = place(root, &folders);
+        let below: Vec<&str> = folders.split('/').filter(|name| !name.is_empty()).collect();
+        let place = place(Folders { root, below: &below, ..Folders::default() });
         assert_eq!((place.server.as_deref(), place.role), expected, "{folders:?}");
+    }
+
+    #[track_caller]
+    fn check_archive(root: Option<&str>, below: &[&str], stem: &str, inside: &[&str], expected: (Option<&str>, Role)) {
+        let place = place(Folders { root, below, stem: Some(stem), inside, ..Folders::default() });
+        assert_eq!((place.server.as_deref(), place.role), expected, "{below:?} {stem} {inside:?}");
+    }
+
+    #[test]
+    fn an_archive_names_a_server_where_no_folder_does() {
+        check_archive(Some("download"), &[], "ex001", &[], (Some("EX001"), Role::Unknown));
+        check_archive(Some("download"), &[], "ex001", &["Hub", "SmtpSend"], (Some("EX001"), Role::Hub));
+        check_archive(Some("fleet"), &["EX001"], "march", &["FrontEnd"], (Some("EX001"), Role::Frontend));
+        check_archive(None, &[], "logs-of-march", &["EX7", "Hub"], (Some("EX7"), Role::Hub));
+        check_archive(None, &[], "2024-03", &["SmtpSend"], (None, Role::Unknown));
+        check_archive(None, &[], "SmtpReceive", &[], (None, Role::Unknown));
+    }
+
+    #[test]
+    fn folders_above_the_path_tell_the_role_and_no_server() {
+        let up_to_root = ["TransportRoles", "Logs", "Mailbox", "ProtocolLog", "SmtpSend"];
+        let told = place(Folders {
+            root: Some("SmtpSend"),
+            up_to_root: &up_to_root,
+            below: &["Delivery"],
+            ..Folders::default()
+        });
+        assert_eq!((told.server, told.role), (None, Role::MailboxDelivery));
     }
 
     #[test]

@@ -1,26 +1,32 @@
 //! Probing: what a source is, from its first rows: format, direction, identity, and the server that a row names.
 
-use std::{io, sync::Arc};
+use std::{
+    io::{self, Read},
+    path::Path,
+    sync::Arc,
+};
 
 use rustc_hash::FxHashMap;
 use smtplog::{
     Direction, Role, Stream,
-    formats::{Columns, FORMATS, LogFormat},
+    formats::{Columns, FORMATS, Head, LogFormat},
+    reader::{Fragments, LINE_BYTES_MAX},
 };
 
 use crate::{
     compression::{Codec, decoder},
     discover::Source,
     identity::Identity,
-    open::{Stored, read_head, with_stored},
+    lines::{LineBlocks, Step},
+    open::{Stored, with_stored},
     place::{direction_of_name, server_name},
 };
 
 /// Decompressed bytes looked at to find the first row; a header has 239.
-const HEAD_BYTES: usize = 16 << 10;
+pub(crate) const HEAD_BYTES: usize = 16 << 10;
 
-/// Decompressed bytes looked at if the first row does not end within [`HEAD_BYTES`].
-const LONG_HEAD_BYTES: usize = 2 << 20;
+/// Decompressed bytes looked at if there is no row within [`HEAD_BYTES`]: two lines of the greatest length.
+pub(crate) const LONG_HEAD_BYTES: usize = 2 * LINE_BYTES_MAX;
 
 /// What a source turned out to be.
 pub(crate) enum Probed {
@@ -28,8 +34,9 @@ pub(crate) enum Probed {
     Log(Box<Log>),
     /// Nothing in it.
     Empty,
-    /// A header and no complete row: it has no identity yet and is looked at again by a later run.
-    HeaderOnly,
+    /// A header and no complete row: it has no identity yet and is looked at again by a later run. There may be the
+    /// beginning of a row.
+    HeaderOnly { has_cut_row: bool },
     /// Something else.
     Foreign,
 }
@@ -47,72 +54,186 @@ pub(crate) struct Log {
     pub(crate) first_row: Box<[u8]>,
 }
 
-/// Looks at the beginning of a source that is not standard input.
-pub(crate) fn probe(source: &Source, mapping: bool) -> io::Result<Probed> {
-    let head = head(source, mapping, HEAD_BYTES)?;
-    match probe_head(source, &head) {
-        Probed::HeaderOnly | Probed::Foreign if head.len() == HEAD_BYTES => {
-            Ok(probe_head(source, &self::head(source, mapping, LONG_HEAD_BYTES)?))
-        }
-        probed => Ok(probed),
-    }
+/// The beginning of a source.
+pub(crate) struct Beginning {
+    pub(crate) bytes: Vec<u8>,
+    /// Whether there is nothing more, or nothing more that can be read.
+    pub(crate) is_all: bool,
+    /// What ended it early.
+    pub(crate) error: Option<io::Error>,
 }
 
-fn head(source: &Source, mapping: bool, count: usize) -> io::Result<Vec<u8>> {
+/// Looks at the beginning of a source that is not standard input.
+pub(crate) fn probe(source: &Source, mapping: bool) -> io::Result<Probed> {
+    for count in [HEAD_BYTES, LONG_HEAD_BYTES] {
+        let head = head(source, mapping, count)?;
+        if let Some(probed) = probe_head(source, &head) {
+            return Ok(probed);
+        }
+    }
+    // A log that begins with megabytes of something else.
     with_stored(source, mapping, |stored| match stored {
-        Stored::Mapped(bytes) if Codec::of_magic(bytes) == Codec::Plain => Ok(bytes[..bytes.len().min(count)].to_vec()),
-        Stored::Mapped(bytes) => head_of_damaged(&mut decoder(bytes, source.stored_bytes)?, count),
-        Stored::Stream(stream) => head_of_damaged(&mut decoder(stream, source.stored_bytes)?, count),
+        Stored::Mapped(bytes) => first_row_of(source, &mut decoder(bytes, source.stored_bytes)?),
+        Stored::Stream(stream) => first_row_of(source, &mut decoder(stream, source.stored_bytes)?),
+    })
+}
+
+fn head(source: &Source, mapping: bool, count: usize) -> io::Result<Beginning> {
+    with_stored(source, mapping, |stored| match stored {
+        Stored::Mapped(bytes) if Codec::of_magic(bytes) == Codec::Plain => {
+            let bytes = &bytes[..bytes.len().min(count)];
+            Ok(Beginning { bytes: bytes.to_vec(), is_all: bytes.len() < count, error: None })
+        }
+        Stored::Mapped(bytes) => beginning(&mut decoder(bytes, source.stored_bytes)?, count),
+        Stored::Stream(stream) => beginning(&mut decoder(stream, source.stored_bytes)?, count),
     })
 }
 
 /// The beginning of a stream that may fail early: what came before counts, and the reader will name the damage.
-fn head_of_damaged(stream: &mut dyn io::Read, count: usize) -> io::Result<Vec<u8>> {
-    let mut head = vec![0; count];
+pub(crate) fn beginning(stream: &mut dyn Read, count: usize) -> io::Result<Beginning> {
+    let mut bytes = vec![0; count];
     let mut filled = 0;
-    while filled < count {
-        match stream.read(&mut head[filled..]) {
-            Ok(0) => break,
+    let mut failure = None;
+    let mut is_all = false;
+    while filled < count && !is_all {
+        match stream.read(&mut bytes[filled..]) {
+            Ok(0) => is_all = true,
             Ok(read) => filled += read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if filled == 0 => return Err(error),
-            Err(_) => break,
+            Err(error) => {
+                failure = Some(error);
+                is_all = true;
+            }
         }
     }
-    head.truncate(filled);
-    Ok(head)
+    bytes.truncate(filled);
+    Ok(Beginning { bytes, is_all, error: failure })
 }
 
-/// What the first bytes of a source say.
-pub(crate) fn probe_head(source: &Source, head: &[u8]) -> Probed {
-    if head.is_empty() {
-        return Probed::Empty;
+/// What the first bytes of a source say; `None` if more of them are needed.
+pub(crate) fn probe_head(source: &Source, head: &Beginning) -> Option<Probed> {
+    let bytes = &head.bytes[..];
+    if bytes.is_empty() {
+        return Some(Probed::Empty);
     }
-    let Some((format, known)) = FORMATS.iter().find_map(|format| Some((*format, format.recognise(head)?))) else {
-        return Probed::Foreign;
+    let Some((format, found)) = recognised(bytes) else {
+        // A row longer than the head can still be one.
+        return (head.is_all || bytes.len() >= LONG_HEAD_BYTES).then_some(Probed::Foreign);
     };
-    // A source that comes whole has its only row without a line end at times.
-    let mut whole;
-    let head = match format.first_row(head) {
-        None if source.takes_last_line() => {
-            whole = head.to_vec();
-            whole.push(b'\n');
-            &whole[..]
+    let whole_lines = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+    let mut rows = FirstRow::new(format, &found);
+    rows.look_in(&bytes[..whole_lines]);
+    if rows.row.is_none() && !head.is_all {
+        return None;
+    }
+    let cut_row = &bytes[whole_lines..];
+    let has_cut_row = !cut_row.is_empty() && cut_row[0] != b'#';
+    if rows.is_empty() && has_cut_row && head.error.is_none() && source.takes_last_line() {
+        // A source that comes whole has its only row without a line end at times.
+        rows.look_in(&[cut_row, b"\n"].concat());
+    }
+    Some(match rows.into_row() {
+        Some(row) => Probed::Log(Box::new(log(source, format, found, &row))),
+        None => Probed::HeaderOnly { has_cut_row },
+    })
+}
+
+fn recognised(head: &[u8]) -> Option<(&'static dyn LogFormat, Head)> {
+    FORMATS.iter().find_map(|format| Some((*format, format.recognise(head)?)))
+}
+
+/// Reads on to the first row, however far it is.
+fn first_row_of(source: &Source, stream: &mut dyn Read) -> io::Result<Probed> {
+    let head = beginning(stream, LONG_HEAD_BYTES)?;
+    let Some((format, found)) = recognised(&head.bytes) else { return Ok(Probed::Foreign) };
+    let mut rows = FirstRow::new(format, &found);
+    let mut stream = io::Cursor::new(head.bytes).chain(stream);
+    let mut lines = LineBlocks::default();
+    let mut is_inside = false;
+    while rows.row.is_none() {
+        match lines.next(&mut stream) {
+            Ok(Step::Lines(_, block)) => {
+                let skipped = if std::mem::take(&mut is_inside) { first_line(block).len() } else { 0 };
+                rows.look_in(&block[skipped..]);
+            }
+            Ok(Step::Overlong(_, part)) => {
+                if !std::mem::replace(&mut is_inside, true) {
+                    rows.note_unreadable(part);
+                }
+            }
+            // The reader will meet the same damage and name it.
+            Ok(Step::End(..)) | Err(_) => break,
         }
-        _ => head,
-    };
-    let Some(row) = format.first_row(head) else { return Probed::HeaderOnly };
+    }
+    Ok(match rows.into_row() {
+        Some(row) => Probed::Log(Box::new(log(source, format, found, &row))),
+        None => Probed::HeaderOnly { has_cut_row: true },
+    })
+}
+
+/// The row that identifies a source: the first complete one that can be read. Damage at the beginning looks the same
+/// in many files, so a line that cannot be read stands in only if there is no other.
+struct FirstRow {
+    format: &'static dyn LogFormat,
+    columns: Columns,
+    fragments: Fragments,
+    row: Option<Vec<u8>>,
+    unreadable: Option<Vec<u8>>,
+}
+
+impl FirstRow {
+    fn new(format: &'static dyn LogFormat, head: &Head) -> FirstRow {
+        let columns = head.columns.clone();
+        FirstRow { format, columns, fragments: Fragments::default(), row: None, unreadable: None }
+    }
+
+    fn look_in(&mut self, mut lines: &[u8]) {
+        while self.row.is_none() && !lines.is_empty() {
+            let line = first_line(lines);
+            lines = &lines[line.len()..];
+            self.fragments.begin(0);
+            self.format.read(&mut self.columns, line, 0, &mut self.fragments);
+            let counts = self.fragments.end();
+            match self.format.first_row(line) {
+                Some(row) if counts.kept > 0 => self.row = Some(row.to_vec()),
+                Some(row) => self.note_unreadable(row),
+                None => {}
+            }
+        }
+    }
+
+    fn note_unreadable(&mut self, row: &[u8]) {
+        self.unreadable.get_or_insert_with(|| row[..row.len().min(LINE_BYTES_MAX)].to_vec());
+    }
+
+    fn is_empty(&self) -> bool {
+        self.row.is_none() && self.unreadable.is_none()
+    }
+
+    fn into_row(self) -> Option<Vec<u8>> {
+        self.row.or(self.unreadable)
+    }
+}
+
+/// The first line with its end.
+fn first_line(lines: &[u8]) -> &[u8] {
+    let end = lines.iter().position(|&byte| byte == b'\n').map_or(lines.len(), |at| at + 1);
+    &lines[..end]
+}
+
+fn log(source: &Source, format: &'static dyn LogFormat, head: Head, row: &[u8]) -> Log {
     let server_of_row = format.server_of_row(row).map(|name| server_name(&String::from_utf8_lossy(name)));
     let by_row = if server_of_row.is_some() { Direction::Receive } else { Direction::Send };
-    let direction = known.direction.or_else(|| direction_of_name(source.name())).unwrap_or(by_row);
-    Probed::Log(Box::new(Log {
+    let direction = head.direction.or_else(|| direction_of_name(source.name())).unwrap_or(by_row);
+    Log {
         format,
-        columns: known.columns,
+        columns: head.columns,
         direction,
         identity: Identity::of_row(row),
         server_of_row: server_of_row.filter(|_| direction == Direction::Receive),
         first_row: row.get(..24).unwrap_or(row).into(),
-    }))
+    }
 }
 
 impl Source {
@@ -122,32 +243,44 @@ impl Source {
     }
 }
 
-/// The stream of every source: server by place, else by what the receive logs of the same folder name.
-pub(crate) fn streams(logs: &[(&Source, &Log)]) -> Vec<Arc<Stream>> {
-    let mut neighbours: FxHashMap<&str, Arc<str>> = FxHashMap::default();
-    for (source, log) in logs {
-        if let Some(server) = &log.server_of_row {
-            // Of several names the least, so that the order of files does not matter.
-            let known = neighbours.entry(source.folder()).or_insert_with(|| Arc::clone(server));
-            if server < known {
-                *known = Arc::clone(server);
-            }
-        }
-    }
-    let mut interned: FxHashMap<Stream, Arc<Stream>> = FxHashMap::default();
-    let unknown: Arc<str> = "UNKNOWN".into();
-    logs.iter()
-        .map(|(source, log)| {
-            let own = log.server_of_row.as_ref();
-            let server = source.place.server.as_ref().or(own).or(neighbours.get(source.folder())).unwrap_or(&unknown);
-            let role: Role = source.place.role;
-            let stream = Stream { server: Arc::clone(server), role, direction: log.direction };
-            Arc::clone(interned.entry(stream.clone()).or_insert_with(|| Arc::new(stream)))
-        })
-        .collect()
+/// A folder, by [`Source::neighbourhood`].
+pub(crate) type Neighbourhood<'a> = (&'a Path, &'a str);
+
+/// Servers that receive logs name, by folder.
+#[derive(Default)]
+pub(crate) struct Neighbours<'a> {
+    servers: FxHashMap<Neighbourhood<'a>, Arc<str>>,
 }
 
-/// The first bytes of standard input, which can be read only once.
-pub(crate) fn head_of_stdin(stream: &mut dyn io::Read) -> io::Result<Vec<u8>> {
-    read_head(stream, HEAD_BYTES)
+impl<'a> Neighbours<'a> {
+    pub(crate) fn add(&mut self, source: &'a Source, log: &Log) {
+        let Some(server) = &log.server_of_row else { return };
+        // Of several names the least, so that the order of files does not matter.
+        let known = self.servers.entry(source.neighbourhood()).or_insert_with(|| Arc::clone(server));
+        if server < known {
+            *known = Arc::clone(server);
+        }
+    }
+
+    /// Whether nothing tells the server of this log.
+    pub(crate) fn is_lost(&self, source: &Source, log: &Log) -> bool {
+        self.server(source, log).is_none()
+    }
+
+    fn server(&self, source: &Source, log: &Log) -> Option<Arc<str>> {
+        let by_neighbour = || self.servers.get(&source.neighbourhood()).cloned();
+        source.place.server.clone().or_else(|| log.server_of_row.clone()).or_else(by_neighbour)
+    }
+
+    /// The stream of every source: server by place, else by its own rows, else by those of a neighbour.
+    pub(crate) fn streams(&self, logs: &[(&Source, &Log)]) -> Vec<Arc<Stream>> {
+        let mut interned: FxHashMap<Stream, Arc<Stream>> = FxHashMap::default();
+        let stream = |(source, log): &(&Source, &Log)| {
+            let role: Role = source.place.role;
+            let server = self.server(source, log).unwrap_or_else(|| "UNKNOWN".into());
+            let stream = Stream { server, role, direction: log.direction };
+            Arc::clone(interned.entry(stream.clone()).or_insert_with(|| Arc::new(stream)))
+        };
+        logs.iter().map(stream).collect()
+    }
 }

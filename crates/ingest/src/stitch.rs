@@ -1,13 +1,11 @@
 //! Stitching: sessions whose rows lie in several sources, blocks or runs (CONTRACT 2).
 //!
-//! Parts of one key are put in order of time and joined greedily: a part continues a group if it lies behind the
-//! group's last part in the same source, or if the ranges of sequence numbers do not overlap and the times agree. What
-//! comes out does not depend on the order in which the parts came.
+//! Parts of one source are put together first, in the order in which they lie there and by the rule by which the
+//! reader itself continues or breaks a session: however a source was cut, the outcome is the same. What results is put
+//! in order of time and joined across sources greedily, where the ranges of sequence numbers do not overlap and the
+//! times agree. Nothing depends on the order in which the parts came.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::{Arc, Mutex};
 
 use rustc_hash::FxHashMap;
 use smtplog::{Session, SessionId, SourceSpan, Stream, Timestamp, fragment::Span};
@@ -15,6 +13,7 @@ use smtplog::{Session, SessionId, SourceSpan, Stream, Timestamp, fragment::Span}
 use crate::{
     identity::Identity,
     pipeline::{Sink, lock},
+    waiting::part_bytes,
     worker::{SourceOutcome, Worker},
 };
 
@@ -61,113 +60,205 @@ pub struct StoredSession {
     pub parts: Vec<Part>,
 }
 
-/// What stitching leaves, beside what went to the sinks.
-#[derive(Default)]
-pub(crate) struct Stitched {
-    pub(crate) open: Vec<IncompleteSession>,
-    pub(crate) replaced: Vec<u64>,
+impl Part {
+    /// Whether its rows all have sequence 0 and more can follow: only then can a session that looks whole be a
+    /// continuation, because equal sequence numbers are kept (CONTRACT 2).
+    pub(crate) fn has_only_begun(&self) -> bool {
+        self.span.last_sequence == 0 && !self.span.ended
+    }
+}
+
+/// What happens to a session that is not whole.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It stays open.
+    Open,
+    /// Its stream has gone on for so long that nothing more is expected.
+    GivenUp,
+    /// Too many wait.
+    ClosedEarly,
+}
+
+/// Parts that make one session.
+pub(crate) struct Group {
+    pub(crate) span: Span,
+    pub(crate) parts: Vec<Part>,
 }
 
 type Key = (Arc<Stream>, SessionId);
 
-/// Joins the parts of every key and hands out what is whole or given up.
-pub(crate) fn stitch<S: Sink>(
-    pool: &rayon::ThreadPool,
-    workers: &[Mutex<Worker<S>>],
+/// The parts of every key, in order of key.
+pub(crate) type PartsByKey = Vec<(Key, Vec<Part>)>;
+
+/// New and stored parts by key. Stored sessions are replaced, unless they were given up and nothing new came for
+/// them; their handles are returned.
+pub(crate) fn by_key(
     parts: Vec<Part>,
     stored: Vec<StoredSession>,
     sources: &[SourceOutcome],
-    newest_of: &(dyn Fn(&Stream) -> Option<Timestamp> + Sync),
-    open_ms: i64,
-) -> Stitched {
-    let mut stitched = Stitched::default();
-    let keys = by_key(parts, stored, sources, &mut stitched);
-    let open = Mutex::new(Vec::new());
-    let next = AtomicUsize::new(0);
-    pool.broadcast(|context| {
-        let mut worker = lock(&workers[context.index()]);
-        while let Some((stream, parts)) = keys.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let newest = newest_of(stream);
-            for group in groups(parts) {
-                let is_over = newest.is_some_and(|newest| newest.0 > group.span.last_time.0.saturating_add(open_ms));
-                lock(&open).extend(worker.deliver(stream, &group, is_over));
-            }
+) -> (PartsByKey, Vec<u64>) {
+    let mut read_from: FxHashMap<Identity, u64> = FxHashMap::default();
+    for source in sources {
+        if let Some(from) = source.read_from {
+            let least = read_from.entry(source.identity).or_insert(from);
+            *least = from.min(*least);
         }
-    });
-    stitched.open = open.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-    stitched.open.sort_by(|a, b| order(&a.session).cmp(&order(&b.session)));
-    stitched
-}
-
-fn order(session: &Session) -> (&Stream, SessionId, Timestamp, u32) {
-    (&session.stream, session.session, session.started, session.rows_hash)
-}
-
-/// New and stored parts by key, in order of key. Stored sessions are replaced, unless they were given up and nothing
-/// new came for them.
-fn by_key(
-    parts: Vec<Part>,
-    stored: Vec<StoredSession>,
-    sources: &[SourceOutcome],
-    stitched: &mut Stitched,
-) -> Vec<(Arc<Stream>, Vec<Part>)> {
-    let reread: FxHashMap<Identity, u64> =
-        sources.iter().filter_map(|source| Some((source.identity, source.read_from?))).collect();
-    let mut keys: FxHashMap<Key, Vec<Part>> = FxHashMap::default();
-    for part in parts {
-        keys.entry((Arc::clone(&part.stream), part.session)).or_default().push(part);
     }
+    // A last line without an end is read again with what was added to it.
+    let is_stale =
+        |part: &Part| part.provisional && read_from.get(&part.identity).is_some_and(|&from| part.offset >= from);
+    let mut replaced = Vec::new();
+    let mut keys = keyed(parts);
     for session in stored {
         let Some(first) = session.parts.first() else { continue };
         let key = (Arc::clone(&first.stream), first.session);
         if session.given_up && !keys.contains_key(&key) {
             continue;
         }
-        stitched.replaced.push(session.handle);
-        // A last line without an end is read again with what was added to it.
-        let is_reread =
-            |part: &Part| part.provisional && reread.get(&part.identity).is_some_and(|&from| part.offset >= from);
-        keys.entry(key).or_default().extend(session.parts.into_iter().filter(|part| !is_reread(part)));
+        replaced.push(session.handle);
+        keys.entry(key).or_default().extend(session.parts.into_iter().filter(|part| !is_stale(part)));
     }
-    let mut keys: Vec<(Key, Vec<Part>)> = keys.into_iter().collect();
-    keys.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-    keys.into_iter().map(|((stream, _), parts)| (stream, parts)).collect()
+    (sorted(keys), replaced)
 }
 
-/// Parts that make one session.
-pub(crate) struct Group<'a> {
-    pub(crate) span: Span,
-    pub(crate) parts: Vec<&'a Part>,
+fn keyed(parts: Vec<Part>) -> FxHashMap<Key, Vec<Part>> {
+    let mut keys: FxHashMap<Key, Vec<Part>> = FxHashMap::default();
+    for part in parts {
+        keys.entry((Arc::clone(&part.stream), part.session)).or_default().push(part);
+    }
+    keys
+}
+
+fn sorted(keys: FxHashMap<Key, Vec<Part>>) -> PartsByKey {
+    let mut keys: PartsByKey = keys.into_iter().collect();
+    keys.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    keys
+}
+
+/// Joins the parts of every key, hands out what is whole or given up, and returns what stays open.
+pub(crate) fn stitch<S: Sink>(
+    pool: &rayon::ThreadPool,
+    workers: &[Mutex<Worker<S>>],
+    keys: PartsByKey,
+    newest: &FxHashMap<Arc<Stream>, Timestamp>,
+    open_ms: i64,
+) -> Vec<IncompleteSession> {
+    let open = Mutex::new(Vec::new());
+    let keys = Mutex::new(keys.into_iter());
+    pool.broadcast(|context| {
+        let mut worker = lock(&workers[context.index()]);
+        loop {
+            let next = lock(&keys).next();
+            let Some(((stream, _), parts)) = next else { return };
+            let newest = newest.get(&stream);
+            for group in groups(parts) {
+                let is_over = newest.is_some_and(|newest| newest.0 > group.span.last_time.0.saturating_add(open_ms));
+                let fate = if is_over { Fate::GivenUp } else { Fate::Open };
+                lock(&open).extend(worker.deliver(group, fate));
+            }
+        }
+    });
+    let mut open = open.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    open.sort_by(|a: &IncompleteSession, b| order(&a.session).cmp(&order(&b.session)));
+    open
+}
+
+fn order(session: &Session) -> (&Stream, SessionId, Timestamp, u32) {
+    (&session.stream, session.session, session.started, session.rows_hash)
+}
+
+/// What is done if too many parts wait.
+pub(crate) struct Relief {
+    /// Whole sessions, and the oldest of the others.
+    pub(crate) given_out: Vec<(Group, Fate)>,
+    /// What goes on waiting.
+    pub(crate) kept: Vec<Part>,
+}
+
+/// Joins what is whole; if the rest still takes more than `bytes_max`, the oldest sessions are closed.
+pub(crate) fn relieve(parts: Vec<Part>, bytes_max: usize) -> Relief {
+    let mut given_out = Vec::new();
+    let mut rest = Vec::new();
+    for group in sorted(keyed(parts)).into_iter().flat_map(|(_, parts)| groups(parts)) {
+        if group.is_whole() {
+            given_out.push((group, Fate::Open));
+        } else {
+            rest.push(group);
+        }
+    }
+    // Youngest first, so that the oldest are those for which no room is left.
+    rest.sort_by_key(|group| std::cmp::Reverse(group.span.last_time));
+    let mut kept = Vec::new();
+    let mut bytes = 0;
+    for group in rest {
+        bytes += group.parts.iter().map(part_bytes).sum::<usize>();
+        if bytes <= bytes_max {
+            kept.extend(group.parts);
+        } else {
+            given_out.push((group, Fate::ClosedEarly));
+        }
+    }
+    Relief { given_out, kept }
 }
 
 /// Joins the parts of one key.
-fn groups(parts: &[Part]) -> Vec<Group<'_>> {
-    let mut sorted: Vec<&Part> = parts.iter().collect();
-    sorted.sort_by_key(|part| (part.span.first_time, part.span.first_sequence, part.identity, part.offset));
-    let mut groups: Vec<Group<'_>> = Vec::new();
-    for part in sorted {
-        let continued = groups.iter_mut().filter(|group| group.is_continued_by(part)).max_by_key(|group| {
-            (group.span.last_sequence.checked_add(1) == Some(part.span.first_sequence), group.span.last_time)
-        });
+fn groups(parts: Vec<Part>) -> Vec<Group> {
+    let mut in_source = joined_in_source(parts);
+    in_source.sort_by_key(|group| {
+        let first = group.parts.first().map(|part| (part.identity, part.offset));
+        (group.span.first_time, group.span.first_sequence, first)
+    });
+    let mut groups: Vec<Group> = Vec::new();
+    for next in in_source {
+        let follows = |group: &Group| group.span.last_sequence.checked_add(1) == Some(next.span.first_sequence);
+        let continued = groups
+            .iter_mut()
+            .filter(|group| group.is_continued_elsewhere_by(&next))
+            .max_by_key(|group| (follows(group), group.span.last_time));
         match continued {
-            Some(group) => {
-                group.span = group.span.joined(&part.span);
-                group.parts.push(part);
-            }
-            None => groups.push(Group { span: part.span, parts: vec![part] }),
+            Some(group) => group.append(next),
+            None => groups.push(next),
         }
     }
     groups
 }
 
-impl Group<'_> {
-    fn is_continued_by(&self, part: &Part) -> bool {
-        let same_source =
-            self.parts.last().is_some_and(|last| last.identity == part.identity && last.end <= part.offset);
-        match same_source {
-            true => self.span.is_continued_in_source(&part.span),
-            false => self.span.is_continued_across_sources(&part.span),
+/// Joins what follows one another in one source.
+fn joined_in_source(mut parts: Vec<Part>) -> Vec<Group> {
+    // Of a last line that was read twice the longer reading, and that with the line's end, comes last.
+    parts.sort_by_key(|part| (part.identity, part.offset, part.end, !part.provisional));
+    let mut groups: Vec<Group> = Vec::new();
+    let mut parts = parts.into_iter().peekable();
+    while let Some(part) = parts.next() {
+        let is_again = |next: &Part| next.identity == part.identity && next.offset == part.offset;
+        if parts.peek().is_some_and(|next| is_again(next) && (part.provisional || part == *next)) {
+            continue;
         }
+        match groups.last_mut() {
+            Some(group) if group.is_continued_here_by(&part) => {
+                group.append(Group { span: part.span, parts: vec![part] })
+            }
+            _ => groups.push(Group { span: part.span, parts: vec![part] }),
+        }
+    }
+    groups
+}
+
+impl Group {
+    fn is_continued_here_by(&self, part: &Part) -> bool {
+        let is_behind = |last: &Part| last.identity == part.identity && last.end <= part.offset;
+        self.parts.last().is_some_and(is_behind) && self.span.is_continued_in_source(&part.span)
+    }
+
+    /// Within one source a broken session stays broken, whatever lies between.
+    fn is_continued_elsewhere_by(&self, next: &Group) -> bool {
+        let has_source_of = |part: &Part| next.parts.iter().any(|other| other.identity == part.identity);
+        self.span.is_continued_across_sources(&next.span) && !self.parts.iter().any(has_source_of)
+    }
+
+    fn append(&mut self, next: Group) {
+        self.span = self.span.joined(&next.span);
+        self.parts.extend(next.parts);
     }
 
     pub(crate) fn is_whole(&self) -> bool {

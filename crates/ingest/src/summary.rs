@@ -18,6 +18,22 @@ pub enum ProblemKind {
     Refused,
 }
 
+impl ProblemKind {
+    /// What an error that came up while a file was read says about it.
+    pub(crate) fn of(error: &io::Error) -> ProblemKind {
+        // The library has no other way to tell this error from damage.
+        let is_window = || error.to_string().contains("requires too much memory");
+        match error.kind() {
+            io::ErrorKind::FileTooLarge | io::ErrorKind::Unsupported => ProblemKind::Refused,
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => ProblemKind::Unreadable,
+            // The system's own errors, such as a lost network drive, can be gone tomorrow; damage stays.
+            _ if error.raw_os_error().is_some() => ProblemKind::Unreadable,
+            _ if is_window() => ProblemKind::Refused,
+            _ => ProblemKind::Damaged,
+        }
+    }
+}
+
 /// A file that was not read to its end.
 #[derive(Debug)]
 pub struct Problem {

@@ -1,0 +1,133 @@
+//! The plan of a run: what every source is, and which are read together, in which order.
+
+use std::{
+    io,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use smtplog::Stream;
+
+use crate::{
+    discover::{Source, Stamp},
+    identity::Identity,
+    pipeline::{count_other, lock},
+    probe::{self, Log, Neighbours, Probed},
+    summary::{Notice, Problem, ProblemKind, Summary},
+    worker::{Task, TaskSource},
+};
+
+/// What a run reads.
+pub(crate) struct Plan {
+    /// In the order of their first rows: a worker then meets the days in order, and a split covers few of them.
+    pub(crate) tasks: Vec<Task>,
+    /// Files that hold no log, or nothing yet.
+    pub(crate) others: Vec<Stamp>,
+}
+
+/// Looks into every source and puts those of one identity together.
+pub(crate) fn plan(
+    sources: Vec<Source>,
+    neighbours: &[Source],
+    pool: &rayon::ThreadPool,
+    mapping: bool,
+    summary: &mut Summary,
+) -> Plan {
+    let probed = probe_all(&sources, pool, mapping);
+    let mut others = Vec::new();
+    let mut logs: Vec<(Source, Box<Log>)> = Vec::new();
+    for (source, probed) in sources.into_iter().zip(probed) {
+        match probed {
+            Ok(Probed::Log(log)) => logs.push((source, log)),
+            Ok(other) => {
+                count_other(&source, &other, summary);
+                others.push(source.stamp);
+            }
+            Err(error) => {
+                let kind = ProblemKind::of(&error);
+                let file = source.file.to_string();
+                summary.problems.push(Problem { file, offset: Some(0), kind, error });
+                if kind != ProblemKind::Unreadable {
+                    others.push(source.stamp);
+                }
+            }
+        }
+    }
+    let streams = streams(&logs, neighbours, pool, mapping);
+    summary.notices.extend(logs.iter().filter_map(|(source, log)| foreign_connector(source, log)));
+    Plan { tasks: tasks(logs, streams), others }
+}
+
+fn probe_all(sources: &[Source], pool: &rayon::ThreadPool, mapping: bool) -> Vec<io::Result<Probed>> {
+    let next = AtomicUsize::new(0);
+    let probed = Mutex::new(Vec::new());
+    pool.broadcast(|_| {
+        let mut own = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(source) = sources.get(at) else { break };
+            own.push((at, probe::probe(source, mapping)));
+        }
+        lock(&probed).append(&mut own);
+    });
+    let mut probed = probed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    probed.sort_unstable_by_key(|(at, _)| *at);
+    probed.into_iter().map(|(_, probed)| probed).collect()
+}
+
+/// The stream of every log. Old receive logs are opened again only for the folders that need them.
+fn streams(
+    logs: &[(Source, Box<Log>)],
+    neighbours: &[Source],
+    pool: &rayon::ThreadPool,
+    mapping: bool,
+) -> Vec<Arc<Stream>> {
+    let mut known = Neighbours::default();
+    logs.iter().for_each(|(source, log)| known.add(source, log));
+    let lost: FxHashSet<_> = logs
+        .iter()
+        .filter(|(source, log)| known.is_lost(source, log))
+        .map(|(source, _)| source.neighbourhood())
+        .collect();
+    let asked: Vec<Source> =
+        neighbours.iter().filter(|source| lost.contains(&source.neighbourhood())).cloned().collect();
+    let answers = probe_all(&asked, pool, mapping);
+    for (source, probed) in asked.iter().zip(answers) {
+        if let Ok(Probed::Log(log)) = probed {
+            known.add(source, &log);
+        }
+    }
+    let logs: Vec<(&Source, &Log)> = logs.iter().map(|(source, log)| (source, &**log)).collect();
+    known.streams(&logs)
+}
+
+/// A receive log whose connector names another server than its place: worth knowing, never a reason to drop.
+fn foreign_connector(source: &Source, log: &Log) -> Option<Notice> {
+    let (by_row, by_place) = (log.server_of_row.as_deref()?, source.place.server.as_deref()?);
+    (by_row != by_place).then(|| Notice {
+        file: source.file.to_string(),
+        text: format!("the connector names server {}, the place {}", by_row.escape_debug(), by_place.escape_debug()),
+    })
+}
+
+/// One task for each identity: copies of one log are read one after the other, those with a known server first.
+fn tasks(logs: Vec<(Source, Box<Log>)>, streams: Vec<Arc<Stream>>) -> Vec<Task> {
+    let mut by_identity: FxHashMap<Identity, Task> = FxHashMap::default();
+    for ((source, log), stream) in logs.into_iter().zip(streams) {
+        let task = by_identity.entry(log.identity).or_insert_with(|| Task::new(log.identity));
+        task.sources.push(TaskSource { source, log: *log, stream });
+    }
+    let mut tasks: Vec<Task> = by_identity.into_values().collect();
+    for task in &mut tasks {
+        task.sources.sort_by(|a, b| rank(a).cmp(&rank(b)));
+    }
+    tasks.sort_by(|a, b| a.order().cmp(&b.order()));
+    tasks
+}
+
+fn rank(source: &TaskSource) -> (bool, &str) {
+    (&*source.stream.server == "UNKNOWN", &source.source.file)
+}

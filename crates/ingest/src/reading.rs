@@ -1,0 +1,490 @@
+//! Reading one source: its stored bytes become lines, the lines fragments, and what is consumed is hashed.
+
+use std::{
+    io::{self, Read},
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use rustc_hash::FxHashSet;
+use smtplog::{
+    SessionId, Stream,
+    formats::{Columns, LogFormat},
+    reader::{Counts, Fragments},
+    record::Rejection,
+};
+
+use crate::{
+    compression::{Codec, decoder},
+    discover::{Source, Stamp},
+    identity::{ContentHash, Identity},
+    lines::Step,
+    open::{Stored, with_stored},
+    pipeline::{Earlier, KnownSource, Sink},
+    probe::{Beginning, HEAD_BYTES, LONG_HEAD_BYTES, Neighbours, Probed, beginning, probe_head},
+    summary::{Problem, ProblemKind, Summary},
+    worker::{LineEnd, SourceOutcome, TaskSource, Worker},
+};
+
+/// A file untouched for this long holds its last line whole (CONTRACT 2).
+const SETTLED_AFTER: Duration = Duration::from_secs(3_600);
+
+/// Files up to this size are read into memory at once, if they are not mapped; larger ones piece by piece.
+const WHOLE_FILE_BYTES_MAX: u64 = 32 << 20;
+
+/// The source being read.
+pub(crate) struct Reading<'a> {
+    pub(crate) identity: Identity,
+    pub(crate) file: &'a Arc<str>,
+    pub(crate) stream: &'a Arc<Stream>,
+    pub(crate) format: &'static dyn LogFormat,
+    pub(crate) columns: Columns,
+    /// Content before this offset was consumed by an earlier run and is only hashed.
+    pub(crate) from: u64,
+    pub(crate) known: Option<ContentHash>,
+    /// Set once the content before `from` turned out to be another than known.
+    pub(crate) changed: bool,
+    /// Sessions of this source that began before `from`, or in an earlier block, with nothing but rows of sequence 0:
+    /// a session that looks whole may be their continuation.
+    pub(crate) begun: FxHashSet<SessionId>,
+    /// End of the last line that was read.
+    consumed: u64,
+    /// Where an overlong line began whose end is still to come, and the hash of everything before it.
+    overlong: Option<(u64, ContentHash)>,
+}
+
+/// How reading a source ended.
+pub(crate) struct Ending {
+    pub(crate) consumed: u64,
+    /// Of the bytes consumed.
+    pub(crate) hash: ContentHash,
+    pub(crate) last_line: LastLine,
+    pub(crate) problem: Option<(u64, io::Error)>,
+    /// What was counted already.
+    pub(crate) counts: Counts,
+}
+
+/// What follows the last line end.
+pub(crate) enum LastLine {
+    /// A line without its end; it may be empty.
+    Text(Vec<u8>),
+    /// So many bytes of a line that is too long.
+    Overlong(u64),
+    /// So many bytes of a line whose rest cannot be read.
+    Lost(u64),
+}
+
+/// What the copies of one source, read one after the other, have given so far.
+#[derive(Default)]
+pub(crate) struct Copies {
+    pub(crate) known: Option<KnownSource>,
+    /// The line without an end that was seen last.
+    line: Option<SeenLine>,
+}
+
+struct SeenLine {
+    offset: u64,
+    length: u64,
+    state: LineState,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LineState {
+    Read,
+    /// Its end may still come.
+    Pending,
+    /// Its end lies behind damage, and comes only with another copy.
+    Lost,
+}
+
+impl Copies {
+    /// Nothing read yet in this run.
+    pub(crate) fn of(known: Option<KnownSource>) -> Copies {
+        Copies { known, line: None }
+    }
+
+    /// Whether a last line is left unread.
+    pub(crate) fn has_pending_line(&self) -> bool {
+        self.line.as_ref().is_some_and(|line| line.state != LineState::Read)
+    }
+
+    /// Whether a last line says nothing that another copy has not said.
+    fn has_seen(&self, offset: u64, length: u64, state: LineState) -> bool {
+        let is_news = |line: &SeenLine| line.length == length && state == LineState::Read && line.state != state;
+        self.line.as_ref().is_some_and(|line| line.offset == offset && line.length >= length && !is_news(line))
+    }
+
+    fn is_waiting_at(&self, offset: u64) -> bool {
+        self.line.as_ref().is_some_and(|line| line.offset == offset && line.state == LineState::Pending)
+    }
+}
+
+impl<'a> Reading<'a> {
+    pub(crate) fn of(task: &'a TaskSource, stream: &'a Arc<Stream>, known: Option<&KnownSource>) -> Reading<'a> {
+        Reading {
+            identity: task.log.identity,
+            file: &task.source.file,
+            stream,
+            format: task.log.format,
+            columns: task.log.columns.clone(),
+            from: known.map_or(0, |known| known.consumed),
+            known: known.map(|known| known.hash),
+            changed: false,
+            begun: FxHashSet::default(),
+            consumed: 0,
+            overlong: None,
+        }
+    }
+}
+
+impl<S: Sink> Worker<S> {
+    /// Reads a source from where the known content ends. `None` if it could not be opened at all.
+    pub(crate) fn read_source(
+        &mut self,
+        task: &TaskSource,
+        copies: &mut Copies,
+        earlier: &Earlier<'_>,
+    ) -> Option<SourceOutcome> {
+        let stream = self.stream_of(task, copies.known.as_ref());
+        let mut reading = Reading::of(task, &stream, copies.known.as_ref());
+        if reading.from > 0 {
+            reading.begun = earlier.begun(&reading.identity);
+            reading.begun.extend(self.begun_here(&reading.identity));
+        }
+        let mut ending = self.read_stored(&task.source, &mut reading);
+        if reading.changed {
+            self.note_change(&task.source, copies);
+            reading = Reading::of(task, &stream, None);
+            ending = self.read_stored(&task.source, &mut reading);
+        }
+        self.end_source(&task.source, reading, ending, copies)
+    }
+
+    pub(crate) fn note_change(&mut self, source: &Source, copies: &mut Copies) {
+        self.notice(source, "what was read of it before has changed; it is read again as a new log");
+        copies.line = None;
+    }
+
+    fn read_stored(&mut self, source: &Source, reading: &mut Reading<'_>) -> Ending {
+        self.hasher.reset();
+        self.fragments.begin(0);
+        let bytes = source.stored_bytes;
+        let read = with_stored(source, self.mapping, |stored| match stored {
+            Stored::Mapped(mapped) if Codec::of_magic(mapped) == Codec::Plain => Ok(self.read_whole(mapped, reading)),
+            Stored::Mapped(mapped) => self.read_compressed(mapped, reading),
+            Stored::Stream(stream) if source.member.is_none() && bytes <= WHOLE_FILE_BYTES_MAX => {
+                self.read_file(stream, reading)
+            }
+            Stored::Stream(stream) => Ok(self.read_lines(&mut decoder(stream, bytes)?, reading)),
+        });
+        read.unwrap_or_else(|error| self.unopened(error))
+    }
+
+    fn unopened(&self, error: io::Error) -> Ending {
+        let (hash, last_line) = (self.hasher.hash(), LastLine::Text(Vec::new()));
+        Ending { consumed: 0, hash, last_line, problem: Some((0, error)), counts: Counts::default() }
+    }
+
+    /// A file small enough to lie in memory as a whole.
+    fn read_file(&mut self, stream: &mut dyn Read, reading: &mut Reading<'_>) -> io::Result<Ending> {
+        let mut file = std::mem::take(&mut self.compressed);
+        file.clear();
+        // It may grow while it is read; the next run reads what is beyond the limit.
+        let read = stream.take(2 * WHOLE_FILE_BYTES_MAX).read_to_end(&mut file);
+        let ending = match Codec::of_magic(&file) {
+            _ if read.is_err() => read.map(|_| self.unopened(io::ErrorKind::Other.into())),
+            Codec::Plain => Ok(self.read_whole(&file, reading)),
+            _ => self.read_compressed(&file, reading),
+        };
+        self.compressed = file;
+        ending
+    }
+
+    fn read_compressed(&mut self, compressed: &[u8], reading: &mut Reading<'_>) -> io::Result<Ending> {
+        let mut frames = self.frames.take();
+        let ending = match frames.as_mut().and_then(|frames| frames.decompress(compressed)) {
+            Some(content) => Ok(self.read_whole(content, reading)),
+            None => {
+                decoder(compressed, compressed.len() as u64).map(|mut stream| self.read_lines(&mut stream, reading))
+            }
+        };
+        self.frames = frames;
+        ending
+    }
+
+    /// Content that lies in memory as a whole.
+    fn read_whole(&mut self, content: &[u8], reading: &mut Reading<'_>) -> Ending {
+        let end = content.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        self.block(&content[..end], 0, reading);
+        let last_line = LastLine::Text(content[end..].to_vec());
+        Ending { consumed: end as u64, hash: self.hasher.hash(), last_line, problem: None, counts: Counts::default() }
+    }
+
+    fn read_lines(&mut self, stream: &mut dyn Read, reading: &mut Reading<'_>) -> Ending {
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.begin();
+        let (read, last_line, problem) = loop {
+            match lines.next(stream) {
+                Ok(Step::Lines(offset, block)) => {
+                    self.block(block, offset, reading);
+                    self.relieve_if_crowded();
+                }
+                Ok(Step::Overlong(offset, part)) => {
+                    reading.overlong.get_or_insert_with(|| (offset, self.hasher.hash()));
+                    self.hasher.update(part);
+                }
+                Ok(Step::End(offset, rest)) => break (offset + rest.len() as u64, LastLine::Text(rest.to_vec()), None),
+                Err(error) => {
+                    let read = lines.position();
+                    break (read, LastLine::Lost(0), Some((read, error)));
+                }
+            }
+            if reading.changed {
+                break (0, LastLine::Lost(0), None);
+            }
+        };
+        self.lines = lines;
+        let (consumed, hash) = match reading.overlong.take() {
+            Some(begin) => begin,
+            None => (reading.consumed, self.hasher.hash()),
+        };
+        let length = read.saturating_sub(consumed);
+        let last_line = match last_line {
+            LastLine::Text(text) if text.len() as u64 == length => LastLine::Text(text),
+            LastLine::Lost(_) => LastLine::Lost(length),
+            _ => LastLine::Overlong(length),
+        };
+        Ending { consumed, hash, last_line, problem, counts: Counts::default() }
+    }
+
+    /// A block of whole lines that begins at `offset`.
+    fn block(&mut self, block: &[u8], offset: u64, reading: &mut Reading<'_>) {
+        let known = usize::try_from(reading.from.saturating_sub(offset)).map_or(block.len(), |n| n.min(block.len()));
+        let (known, mut fresh) = block.split_at(known);
+        let mut at = offset + known.len() as u64;
+        if !known.is_empty() {
+            self.hasher.update(known);
+            read_metadata(reading.format, &mut reading.columns, known);
+            reading.changed = at == reading.from && reading.known != Some(self.hasher.hash());
+        }
+        reading.consumed = at;
+        let overlong = reading.overlong.take().filter(|(begin, _)| *begin >= reading.from);
+        if reading.changed || fresh.is_empty() {
+            return;
+        }
+        self.hasher.update(fresh);
+        if let Some((begin, _)) = overlong {
+            let rest = fresh.iter().position(|&byte| byte == b'\n').map_or(fresh.len(), |end| end + 1);
+            (fresh, at) = (&fresh[rest..], at + rest as u64);
+            self.fragments.rejected(Rejection::TooLong, (begin, at - begin));
+        }
+        reading.format.read(&mut reading.columns, fresh, at, &mut self.fragments);
+        reading.consumed = at + fresh.len() as u64;
+        self.deliver_finished(reading, LineEnd::There);
+    }
+
+    /// What is left when all lines are read.
+    pub(crate) fn end_source(
+        &mut self,
+        source: &Source,
+        mut reading: Reading<'_>,
+        mut ending: Ending,
+        copies: &mut Copies,
+    ) -> Option<SourceOutcome> {
+        ending.counts.add(&self.fragments.end());
+        self.deliver_finished(&reading, LineEnd::There);
+        let provisional = self.last_line(source, &mut reading, &mut ending, copies);
+        let mut is_unread = false;
+        if let Some((offset, error)) = ending.problem.take() {
+            let kind = ProblemKind::of(&error);
+            is_unread = kind == ProblemKind::Unreadable;
+            self.summary.problems.push(Problem { file: source.file.to_string(), offset: Some(offset), kind, error });
+        }
+        let (consumed, hash) = match reading.known {
+            Some(known) if ending.consumed <= reading.from => (reading.from, known),
+            _ => (ending.consumed, ending.hash),
+        };
+        if is_unread && ending.consumed <= reading.from {
+            return None;
+        }
+        self.count(source, &reading, consumed, &ending.counts);
+        let read_from = (consumed > reading.from || reading.known.is_none()).then_some(reading.from);
+        if read_from.is_some() {
+            copies.known = Some(KnownSource { consumed, hash, stream: Arc::clone(reading.stream) });
+        }
+        Some(SourceOutcome {
+            identity: reading.identity,
+            stamp: source.stamp.clone(),
+            member: source.member_name(),
+            file: Arc::clone(reading.file),
+            stream: Arc::clone(reading.stream),
+            consumed,
+            hash,
+            read_from,
+            counts: ending.counts,
+            provisional,
+            pending: is_unread || copies.is_waiting_at(consumed),
+        })
+    }
+
+    /// A last line without its end is read if it is surely whole (CONTRACT 2). Returns the rows read of it.
+    fn last_line(
+        &mut self,
+        source: &Source,
+        reading: &mut Reading<'_>,
+        ending: &mut Ending,
+        copies: &mut Copies,
+    ) -> u64 {
+        if copies.line.as_ref().is_some_and(|line| line.offset < ending.consumed) {
+            copies.line = None; // It has come whole.
+        }
+        let offset = ending.consumed;
+        let (length, is_row) = match &ending.last_line {
+            LastLine::Text(text) => (text.len() as u64, text.first().is_some_and(|&byte| byte != b'#')),
+            LastLine::Overlong(length) | LastLine::Lost(length) => (*length, *length > 0),
+        };
+        let is_whole = || source.takes_last_line() || !source.newest || is_settled(&source.stamp);
+        let state = match &ending.last_line {
+            LastLine::Lost(_) => LineState::Lost,
+            _ if is_whole() => LineState::Read,
+            _ => LineState::Pending,
+        };
+        if !is_row || offset < reading.from || copies.has_seen(offset, length, state) {
+            return 0;
+        }
+        copies.line = Some(SeenLine { offset, length, state });
+        if state != LineState::Read {
+            return 0;
+        }
+        self.fragments.begin(0);
+        match &ending.last_line {
+            LastLine::Text(text) => reading.format.read(&mut reading.columns, text, offset, &mut self.fragments),
+            _ => self.fragments.rejected(Rejection::TooLong, (offset, length)),
+        }
+        let counts = self.fragments.end();
+        self.deliver_finished(reading, LineEnd::Missing);
+        ending.counts.add(&counts);
+        counts.kept + counts.rejected
+    }
+
+    fn count(&mut self, source: &Source, reading: &Reading<'_>, consumed: u64, counts: &Counts) {
+        let summary = &mut self.summary;
+        summary.add_counts(reading.file, counts);
+        match reading.known {
+            Some(_) if consumed <= reading.from => summary.known += 1,
+            known => {
+                summary.read += 1;
+                summary.grown += u64::from(known.is_some());
+                summary.stored_bytes += source.stored_bytes;
+                summary.bytes += consumed - reading.from;
+            }
+        }
+    }
+
+    /// Standard input, which can be opened only once: its beginning is looked at while it is read.
+    pub(crate) fn read_stdin(
+        &mut self,
+        source: &Source,
+        earlier: &Earlier<'_>,
+        summary: &mut Summary,
+    ) -> Option<(SourceOutcome, Copies)> {
+        let mut stdin = io::stdin().lock();
+        let read = decoder(&mut stdin, u64::MAX).and_then(|mut stream| {
+            let (head, probed) = probe_stdin(source, &mut stream)?;
+            let log = match probed {
+                Probed::Log(log) => *log,
+                other => {
+                    crate::pipeline::count_other(source, &other, summary);
+                    return Ok(None);
+                }
+            };
+            let mut neighbours = Neighbours::default();
+            neighbours.add(source, &log);
+            let stream_by_row = Arc::clone(&neighbours.streams(&[(source, &log)])[0]);
+            let mut copies = Copies::of(earlier.known.source(&log.identity));
+            let task = TaskSource { source: source.clone(), log, stream: stream_by_row };
+            let stream_name = self.stream_of(&task, copies.known.as_ref());
+            let mut reading = Reading::of(&task, &stream_name, copies.known.as_ref());
+            if reading.from > 0 {
+                reading.begun = earlier.begun(&reading.identity);
+            }
+            self.hasher.reset();
+            self.fragments.begin(0);
+            let rest: Box<dyn Read> = match head.error {
+                Some(error) => Box::new(Failing(Some(error))),
+                None => Box::new(stream),
+            };
+            let mut ending = self.read_lines(&mut io::Cursor::new(head.bytes).chain(rest), &mut reading);
+            if reading.changed {
+                let text = "begins as a log that is known and goes on as another; standard input is read only once";
+                ending.problem = Some((0, io::Error::new(io::ErrorKind::Unsupported, text)));
+                ending.consumed = 0;
+            }
+            let outcome = self.end_source(source, reading, ending, &mut copies);
+            Ok(outcome.map(|outcome| (outcome, copies)))
+        });
+        read.unwrap_or_else(|error| {
+            let kind = ProblemKind::of(&error);
+            summary.problems.push(Problem { file: "-".to_owned(), offset: Some(0), kind, error });
+            None
+        })
+    }
+}
+
+/// Takes note of what metadata lines in these whole lines say about the columns.
+///
+/// Most of the time is spent looking for line ends before a `#`, four thousand bytes at a time without a branch,
+/// which the compiler turns into vector instructions: lines that were read before cost little beside their hash.
+pub(crate) fn read_metadata(format: &'static dyn LogFormat, columns: &mut Columns, lines: &[u8]) {
+    const CHUNK_BYTES: usize = 4 << 10;
+    let mut ignored = Fragments::default();
+    let mut at = 0;
+    while at < lines.len() {
+        let end = (at + CHUNK_BYTES).min(lines.len());
+        let befores = lines[at.saturating_sub(1)..end].iter();
+        let pairs = befores.zip(&lines[at.saturating_sub(1) + 1..end]);
+        let has_metadata = pairs.fold(false, |found, (&before, &byte)| found | ((before == b'\n') & (byte == b'#')));
+        if has_metadata || at == 0 {
+            for begin in (at..end).filter(|&begin| lines[begin] == b'#' && (begin == 0 || lines[begin - 1] == b'\n')) {
+                let length =
+                    lines[begin..].iter().position(|&byte| byte == b'\n').map_or(lines.len() - begin, |n| n + 1);
+                format.read(columns, &lines[begin..begin + length], 1, &mut ignored);
+            }
+        }
+        at = end;
+    }
+}
+
+/// Looks at the beginning of standard input, and further if it has to.
+fn probe_stdin(source: &Source, stream: &mut dyn Read) -> io::Result<(Beginning, Probed)> {
+    let mut head = beginning(stream, HEAD_BYTES)?;
+    if let Some(probed) = probe_head(source, &head) {
+        return Ok((head, probed));
+    }
+    let more = beginning(stream, LONG_HEAD_BYTES - HEAD_BYTES);
+    match more {
+        Ok(more) => {
+            head.bytes.extend_from_slice(&more.bytes);
+            (head.is_all, head.error) = (more.is_all, more.error);
+        }
+        Err(error) => (head.is_all, head.error) = (true, Some(error)),
+    }
+    match probe_head(source, &head) {
+        Some(probed) => Ok((head, probed)),
+        None => Err(io::Error::new(io::ErrorKind::Unsupported, "no row in the first 2 MiB; store it as a file")),
+    }
+}
+
+/// A stream that has failed already.
+struct Failing(Option<io::Error>);
+
+impl Read for Failing {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
+    }
+}
+
+fn is_settled(stamp: &Stamp) -> bool {
+    let mtime = UNIX_EPOCH + Duration::from_nanos(u64::try_from(stamp.mtime_ns).unwrap_or(0));
+    SystemTime::now().duration_since(mtime).is_ok_and(|age| age >= SETTLED_AFTER)
+}
