@@ -38,7 +38,7 @@ pub(crate) fn index(
 }
 
 fn run_of(outcome: Outcome<StoreSink>) -> (Run, Summary) {
-    let Outcome { sinks, sources, others, open, replaced, newest, certificates, summary } = outcome;
+    let Outcome { sinks, sources, others, open, replaced, newest, certificates, summary, .. } = outcome;
     // With nothing new the open sessions are those of the store, and stay there.
     let is_changed = sources.iter().any(|source| source.read_from.is_some());
     // A last line that is still waiting may be taken once the file has settled, though it does not change.
@@ -162,6 +162,6 @@ impl Sink for StoreSink {
     }
 
     fn incomplete(&mut self, incomplete: IncompleteSession) {
-        self.0.add_given_up(&incomplete.session, stored_parts(incomplete.parts));
+        self.0.add_given_up(&incomplete.session, &stored_parts(incomplete.parts));
     }
 }

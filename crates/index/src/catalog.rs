@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS files (
     recorded_ns INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS fragments (
     id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, session INTEGER NOT NULL, split TEXT, document INTEGER,
-    parts BLOB NOT NULL);
+    parts BLOB);
 CREATE INDEX IF NOT EXISTS fragments_by_key ON fragments (stream, session);
 CREATE INDEX IF NOT EXISTS fragments_open ON fragments (id) WHERE split IS NULL;
 CREATE TABLE IF NOT EXISTS superseded (

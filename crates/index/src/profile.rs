@@ -9,7 +9,8 @@
 use std::sync::Arc;
 
 use smtplog::{
-    Auth, AuthOutcome, Direction, NegotiationVerb, ReplySide, Role, Session, Stream, Text, Thumbprint, Tls, TlsOutcome,
+    Auth, AuthOutcome, Direction, Negotiation, NegotiationVerb, ReplySide, Role, Session, Stream, Text, Thumbprint,
+    Tls, TlsOutcome,
 };
 
 use crate::codec::{Decoder, put_number, put_text};
@@ -47,20 +48,15 @@ pub(crate) struct ReplyClass {
     pub(crate) via: bool,
 }
 
-/// Writes the profile of a session.
-pub(crate) fn put_profile(out: &mut Vec<u8>, session: &Session) {
+/// Writes the profile of a session, whose negotiations have these numbers in their own dictionary.
+pub(crate) fn put_profile(out: &mut Vec<u8>, session: &Session, negotiations: &[u32]) {
     put_text(out, session.stream.server.as_bytes());
     out.push(session.stream.role as u8);
     out.push(session.stream.direction as u8);
     put_text(out, session.connector.as_bytes());
     out.push(u8::from(session.complete));
-    put_number(out, session.negotiations.len() as u64);
-    for negotiation in &session.negotiations {
-        out.push(negotiation.verb as u8);
-        put_tls(out, &negotiation.tls);
-        put_thumbprint(out, negotiation.presented);
-        put_thumbprint(out, negotiation.received);
-    }
+    put_number(out, negotiations.len() as u64);
+    negotiations.iter().for_each(|&number| put_number(out, number.into()));
     out.push(u8::from(session.auth.is_some()));
     if let Some(auth) = &session.auth {
         out.push(u8::from(auth.outcome == AuthOutcome::Ok));
@@ -69,9 +65,17 @@ pub(crate) fn put_profile(out: &mut Vec<u8>, session: &Session) {
     }
 }
 
+/// Writes a negotiation without its sequence number.
+pub(crate) fn put_negotiation(out: &mut Vec<u8>, negotiation: &Negotiation) {
+    out.push(negotiation.verb as u8);
+    put_tls(out, &negotiation.tls);
+    put_thumbprint(out, negotiation.presented);
+    put_thumbprint(out, negotiation.received);
+}
+
 impl Profile {
     /// Reads what [`put_profile`] wrote.
-    pub(crate) fn decode(bytes: &[u8]) -> Option<Profile> {
+    pub(crate) fn decode(bytes: &[u8], known: &[ProfileNegotiation]) -> Option<Profile> {
         let from = &mut Decoder::new(bytes);
         let server = std::str::from_utf8(from.text()?).ok()?.into();
         let role = *Role::ALL.get(usize::from(from.byte()?))?;
@@ -79,6 +83,7 @@ impl Profile {
         let connector = text(from)?;
         let complete = from.byte()? != 0;
         let count = from.number()?;
+        let negotiation = |from: &mut Decoder<'_>| known.get(usize::try_from(from.number()?).ok()?).cloned();
         let negotiations = (0..count).map(|_| negotiation(from)).collect::<Option<Vec<_>>>()?;
         let auth = if from.byte()? == 0 { None } else { Some(auth(from)?) };
         let stream = Arc::new(Stream { server, role, direction });
@@ -91,7 +96,9 @@ impl Profile {
     }
 }
 
-fn negotiation(from: &mut Decoder<'_>) -> Option<ProfileNegotiation> {
+/// Reads what [`put_negotiation`] wrote.
+pub(crate) fn negotiation(bytes: &[u8]) -> Option<ProfileNegotiation> {
+    let from = &mut Decoder::new(bytes);
     let verb = match from.byte()? {
         0 => NegotiationVerb::StartTls,
         1 => NegotiationVerb::AnonymousTls,

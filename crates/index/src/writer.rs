@@ -131,7 +131,6 @@ struct GivenUp {
     session: SessionId,
     split: String,
     document: u32,
-    parts: Vec<StoredPart>,
 }
 
 impl Writer {
@@ -213,12 +212,14 @@ impl Writer {
     /// Every open session, and those given up that these keys have.
     pub fn stored(&self, keys: &[(Arc<Stream>, SessionId)]) -> Result<Vec<StoredFragments>, StoreError> {
         let connection = self.connection();
-        let columns = "SELECT id, stream, session, split IS NOT NULL, parts FROM fragments";
-        let mut stored = stored_rows(&connection, &format!("{columns} WHERE split IS NULL ORDER BY id"), params![])?;
+        let columns = "SELECT id, stream, session, split, document, parts FROM fragments";
+        let folder = self.dir.join("splits");
+        let open = format!("{columns} WHERE split IS NULL ORDER BY id");
+        let mut stored = stored_rows(&connection, &folder, &open, params![])?;
         let by_key = format!("{columns} WHERE stream = ?1 AND session = ?2 AND split IS NOT NULL ORDER BY id");
         for (stream, session) in keys {
             if let Some(id) = catalog::known_stream_id(&connection, stream)? {
-                stored.extend(stored_rows(&connection, &by_key, params![id, session.0 as i64])?);
+                stored.extend(stored_rows(&connection, &folder, &by_key, params![id, session.0 as i64])?);
             }
         }
         Ok(stored)
@@ -290,22 +291,22 @@ impl Writer {
 impl SplitSink {
     /// Adds a whole session.
     pub fn add(&mut self, session: &Session) {
-        self.add_document(session);
+        self.add_document(session, None);
     }
 
     /// Adds a session that is given up as incomplete; its rows are kept, so that later ones can join them.
-    pub fn add_given_up(&mut self, session: &Session, parts: Vec<StoredPart>) {
-        if let Some((split, document)) = self.add_document(session) {
+    pub fn add_given_up(&mut self, session: &Session, parts: &[StoredPart]) {
+        if let Some((split, document)) = self.add_document(session, Some(fragments::encode(parts))) {
             let stream = Arc::clone(&session.stream);
-            self.given_up.push(GivenUp { stream, session: session.session, split, document, parts });
+            self.given_up.push(GivenUp { stream, session: session.session, split, document });
         }
     }
 
-    fn add_document(&mut self, session: &Session) -> Option<(String, u32)> {
+    fn add_document(&mut self, session: &Session, parts: Option<Vec<u8>>) -> Option<(String, u32)> {
         if self.error.is_some() {
             return None; // The run has failed already; publishing says why.
         }
-        match self.try_add(session) {
+        match self.try_add(session, parts) {
             Ok(place) => Some(place),
             Err(error) => {
                 self.error = Some(error);
@@ -314,14 +315,14 @@ impl SplitSink {
         }
     }
 
-    fn try_add(&mut self, session: &Session) -> Result<(String, u32), StoreError> {
+    fn try_add(&mut self, session: &Session, parts: Option<Vec<u8>>) -> Result<(String, u32), StoreError> {
         if self.current.is_none() {
             self.current = Some(SplitWriter::new()?);
             self.current_name = Ulid::generate().to_string();
         }
         let name = self.current_name.clone();
         let Some(writer) = &mut self.current else { return Err(StoreError::Damaged("no split is open")) };
-        let document = writer.add(session)?;
+        let document = writer.add(session, parts)?;
         if writer.is_full() {
             self.finish_current()?;
         }
@@ -360,7 +361,7 @@ fn open_split(folder: &Path, sessions: &[(Session, Vec<StoredPart>)]) -> Result<
     }
     let mut writer = SplitWriter::new()?;
     for (session, _) in sessions {
-        writer.add(session)?;
+        writer.add(session, None)?;
     }
     writer.finish(folder, Ulid::generate().to_string()).map(Some)
 }
@@ -396,24 +397,36 @@ fn now_ns() -> i64 {
 
 fn stored_rows(
     connection: &Connection,
+    folder: &Path,
     sql: &str,
     params: impl rusqlite::Params,
 ) -> Result<Vec<StoredFragments>, StoreError> {
+    type Pointer = (i64, i64, i64, Option<String>, Option<u32>, Option<Vec<u8>>);
     let mut statement = connection.prepare_cached(sql)?;
-    let rows: Vec<(i64, i64, i64, bool, Vec<u8>)> = statement
-        .query_map(params, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))?
+    let rows: Vec<Pointer> = statement
+        .query_map(params, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?)))?
         .collect::<Result<_, _>>()?;
-    rows.into_iter()
-        .map(|(id, stream, session, given_up, parts)| {
-            Ok(StoredFragments {
-                handle: id as u64,
-                given_up,
-                stream: Arc::new(catalog::stream(connection, stream)?),
-                session: SessionId(session as u64),
-                parts: fragments::decode(&parts).ok_or(StoreError::Damaged("stored rows of a session"))?,
-            })
-        })
-        .collect()
+    let mut stored = Vec::with_capacity(rows.len());
+    for (id, stream, session, split, document, parts) in rows {
+        let given_up = split.is_some();
+        // The rows of a session that was given up lie beside its record. If that split is damaged, what comes now
+        // stands alone, and `verify` says why.
+        let bytes = match (split, document) {
+            (Some(split), Some(document)) => {
+                SplitReader::open(folder, &split).ok().and_then(|split| split.parts(document))
+            }
+            _ => parts,
+        };
+        let Some(bytes) = bytes else { continue };
+        stored.push(StoredFragments {
+            handle: id as u64,
+            given_up,
+            stream: Arc::new(catalog::stream(connection, stream)?),
+            session: SessionId(session as u64),
+            parts: fragments::decode(&bytes).ok_or(StoreError::Damaged("stored rows of a session"))?,
+        });
+    }
+    Ok(stored)
 }
 
 /// Stored sessions that are replaced: open ones vanish with their split, published ones are masked.
@@ -464,15 +477,8 @@ fn put_split(transaction: &Transaction<'_>, split: &SplitMeta, is_open: bool) ->
 fn put_given_up(transaction: &Transaction<'_>, given_up: &[GivenUp]) -> Result<(), StoreError> {
     for one in given_up {
         let stream = catalog::stream_id(transaction, &one.stream)?;
-        let sql = "INSERT INTO fragments (stream, session, split, document, parts) VALUES (?1, ?2, ?3, ?4, ?5)";
-        let parts = fragments::encode(&one.parts);
-        transaction.prepare_cached(sql)?.execute(params![
-            stream,
-            one.session.0 as i64,
-            one.split,
-            one.document,
-            parts
-        ])?;
+        let sql = "INSERT INTO fragments (stream, session, split, document) VALUES (?1, ?2, ?3, ?4)";
+        transaction.prepare_cached(sql)?.execute(params![stream, one.session.0 as i64, one.split, one.document])?;
     }
     Ok(())
 }

@@ -6,15 +6,17 @@ use smtplog::{Reply, Session, SourceSpan};
 
 use crate::{
     dictionary::{Dictionary, DictionaryBuilder},
-    profile::{Profile, ReplyClass, put_profile, put_reply_class},
+    profile::{Profile, ReplyClass, put_negotiation, put_profile, put_reply_class},
 };
 
 /// Names of the dictionaries' files in a split, in the order of [`Builders::encode`].
-pub(crate) const FILES: [&str; 7] = ["profiles", "replies", "names", "hosts", "mailboxes", "texts", "sources"];
+pub(crate) const FILES: [&str; 8] =
+    ["negotiations", "profiles", "replies", "names", "hosts", "mailboxes", "texts", "sources"];
 
 /// The dictionaries of a split that is being written.
 #[derive(Default)]
 pub(crate) struct Builders {
+    negotiations: DictionaryBuilder,
     profiles: DictionaryBuilder,
     replies: DictionaryBuilder,
     /// HELO names, names of remotes and of peers.
@@ -27,14 +29,21 @@ pub(crate) struct Builders {
     pub(crate) texts: DictionaryBuilder,
     sources: DictionaryBuilder,
     scratch: Vec<u8>,
+    negotiation_numbers: Vec<u32>,
     /// The source numbered last: sessions of one file follow one another.
     last_source: Option<([u8; 32], u32)>,
 }
 
 impl Builders {
     pub(crate) fn profile(&mut self, session: &Session) -> u32 {
+        self.negotiation_numbers.clear();
+        for negotiation in &session.negotiations {
+            self.scratch.clear();
+            put_negotiation(&mut self.scratch, negotiation);
+            self.negotiation_numbers.push(self.negotiations.number(&self.scratch));
+        }
         self.scratch.clear();
-        put_profile(&mut self.scratch, session);
+        put_profile(&mut self.scratch, session, &self.negotiation_numbers);
         self.profiles.number(&self.scratch)
     }
 
@@ -63,13 +72,13 @@ impl Builders {
         self.all().iter().map(|builder| builder.bytes()).sum()
     }
 
-    pub(crate) fn encode(&self) -> [Vec<u8>; 7] {
+    pub(crate) fn encode(&self) -> [Vec<u8>; 8] {
         self.all().map(DictionaryBuilder::encode)
     }
 
-    fn all(&self) -> [&DictionaryBuilder; 7] {
-        let Builders { profiles, replies, names, hosts, mailboxes, texts, sources, .. } = self;
-        [profiles, replies, names, hosts, mailboxes, texts, sources]
+    fn all(&self) -> [&DictionaryBuilder; 8] {
+        let Builders { negotiations, profiles, replies, names, hosts, mailboxes, texts, sources, .. } = self;
+        [negotiations, profiles, replies, names, hosts, mailboxes, texts, sources]
     }
 }
 

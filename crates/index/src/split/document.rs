@@ -7,7 +7,7 @@ use tantivy::schema::{
     document::{ReferenceValue, ReferenceValueLeaf, Value},
 };
 
-/// The numbers, texts and record of one session.
+/// The numbers, texts and stored bytes of one session.
 #[derive(Debug, Default)]
 pub(super) struct SessionDocument {
     pub(super) numbers: Vec<(Field, u64)>,
@@ -15,7 +15,8 @@ pub(super) struct SessionDocument {
     pub(super) indexed: usize,
     /// In order of field.
     pub(super) texts: Vec<(Field, String)>,
-    pub(super) record: Option<(Field, Vec<u8>)>,
+    /// What is stored and not searched.
+    pub(super) stored: Vec<(Field, Vec<u8>)>,
 }
 
 /// A borrowed value of a document.
@@ -48,8 +49,8 @@ impl Document for SessionDocument {
     fn iter_fields_and_values(&self) -> Values<'_> {
         let numbers = self.numbers.iter().map(|&(field, number)| (field, SessionValue::Number(number)));
         let texts = self.texts.iter().map(|(field, text)| (*field, SessionValue::Text(text)));
-        let record = self.record.iter().map(|(field, bytes)| (*field, SessionValue::Bytes(bytes)));
-        Box::new(numbers.chain(texts).chain(record))
+        let stored = self.stored.iter().map(|(field, bytes)| (*field, SessionValue::Bytes(bytes)));
+        Box::new(numbers.chain(texts).chain(stored))
     }
 
     /// What is asked for when postings are written: the few fields that have some.

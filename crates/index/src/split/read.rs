@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     dictionary::Dictionary,
-    profile::{Profile, ReplyClass},
+    profile::{Profile, ReplyClass, negotiation},
     query::Phrase,
     sessions::Documents,
 };
@@ -41,6 +41,7 @@ pub(crate) struct SplitReader {
 }
 
 struct DictionaryFiles {
+    negotiations: OwnedBytes,
     profiles: OwnedBytes,
     replies: OwnedBytes,
     names: OwnedBytes,
@@ -81,7 +82,10 @@ impl SplitReader {
 
     /// The distinct profiles.
     pub(crate) fn profiles(&self) -> &[Profile] {
-        self.profiles.get_or_init(|| decode_all(&self.files.profiles, Profile::decode))
+        self.profiles.get_or_init(|| {
+            let known = decode_all(&self.files.negotiations, negotiation);
+            decode_all(&self.files.profiles, |bytes| Profile::decode(bytes, &known))
+        })
     }
 
     /// The distinct classes of replies.
@@ -210,17 +214,22 @@ impl SplitReader {
         let started = times.started(document)?;
         let columns =
             Columns { started, last: times.last(document)?, session: SessionId(times.session.first(document)?) };
-        let record = self.record(document)?;
+        let record = self.stored(document, self.fields.record)?;
         record::decode(&record, columns, &self.dictionaries())
     }
 
-    fn record(&self, document: u32) -> Option<Vec<u8>> {
+    /// The rows of a session that was given up, as they were stored beside its record.
+    pub(crate) fn parts(&self, document: u32) -> Option<Vec<u8>> {
+        self.stored(document, self.fields.parts)
+    }
+
+    fn stored(&self, document: u32, field: Field) -> Option<Vec<u8>> {
         if self.records.get().is_none() {
             let reader = self.segment.get_store_reader(RECORD_BLOCKS_CACHED).ok()?;
             let _ = self.records.set(reader); // Another thread may have been first; its reader serves as well.
         }
         let stored: TantivyDocument = self.records.get()?.get(document).ok()?;
-        let bytes = stored.get_first(self.fields.record)?.as_bytes()?;
+        let bytes = stored.get_first(field)?.as_bytes()?;
         Some(bytes.to_vec())
     }
 
@@ -269,6 +278,7 @@ fn open(folder: &Path, name: &str) -> Result<SplitReader, Reason> {
     let file = |name: &str| bundle.file(name).filter(|bytes| Dictionary::open(bytes).is_some());
     let missing = || "damaged: a dictionary is missing".to_owned();
     let files = DictionaryFiles {
+        negotiations: file("negotiations").ok_or_else(missing)?,
         profiles: file("profiles").ok_or_else(missing)?,
         replies: file("replies").ok_or_else(missing)?,
         names: file("names").ok_or_else(missing)?,

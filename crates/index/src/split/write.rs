@@ -77,7 +77,7 @@ impl SplitWriter {
     pub(crate) fn new() -> Result<SplitWriter, StoreError> {
         let fields = Fields::new();
         let directory = RamDirectory::create();
-        let tokenizers = TokenizerManager::new();
+        let tokenizers = TokenizerManager::default();
         tokenizers.register(TOKENIZER, Words);
         let settings = IndexSettings {
             docstore_compression: Compressor::Zstd(ZstdCompressor { compression_level: Some(1) }),
@@ -117,11 +117,13 @@ impl SplitWriter {
         self.writer.mem_usage() + self.builders.bytes() + 24 * self.keys.len()
     }
 
-    /// Adds a session and returns its document number.
-    pub(crate) fn add(&mut self, session: &Session) -> Result<u32, StoreError> {
+    /// Adds a session and returns its document number. `parts` are the rows of one that is not whole, if they shall be
+    /// read back from here.
+    pub(crate) fn add(&mut self, session: &Session, parts: Option<Vec<u8>>) -> Result<u32, StoreError> {
         let mut record = Vec::with_capacity(256);
         record::encode(session, &mut self.builders, &mut self.numbers, &mut record);
-        let document = self.document(session, record);
+        let mut document = self.document(session, record);
+        document.stored.extend(parts.map(|parts| (self.fields.parts, parts)));
         self.writer.add_document(document)?;
         self.note(session);
         self.sessions += 1;
@@ -159,7 +161,7 @@ impl SplitWriter {
         let failures = session.errors.iter().map(|error| error.as_str()).chain(auth);
         let texts = session.replies.iter().map(|reply| (fields.text, reply.text.to_string()));
         let texts = texts.chain(failures.map(|failure| (fields.failure, failure.to_owned()))).collect();
-        SessionDocument { numbers: values, indexed, texts, record: Some((fields.record, record)) }
+        SessionDocument { numbers: values, indexed, texts, stored: vec![(fields.record, record)] }
     }
 
     /// What the catalog wants to know of the split.
