@@ -292,7 +292,8 @@ def measure_index(options, reference: Fleet, stores: Stores) -> list[Line]:
     duckdb.run()  # Untimed: the grep needs a thumbprint that occurs.
     duckdb.runs.clear()
     stores.thumbprint = refused(stores)["thumbprint"]
-    grep = Contestant("rg -z", ["rg", "-z", "-j", str(THREADS), "--no-filename", "-c", stores.thumbprint, folder])
+    # -a: a peer may send a NUL, and without it the rest of such a file is passed over.
+    grep = Contestant("rg -z", ["rg", "-za", "-j", str(THREADS), "--no-filename", "-c", stores.thumbprint, folder])
 
     alternate([zstd, dry_run, index, duckdb, grep], options.rounds)
     check_answers(options, reference, stores, dry_run, duckdb, grep)
@@ -329,7 +330,7 @@ def check_answers(options, reference, stores, dry_run, duckdb, grep) -> None:
     )
 
     decompress = zstd_command(reference.folder, reference.files, processes=1)  # Two would tear each other's lines.
-    lines = execute(["sh", "-c", f"{decompress} | LC_ALL=C grep -c {stores.thumbprint}"]).output
+    lines = execute(["sh", "-c", f"{decompress} | LC_ALL=C grep -ac {stores.thumbprint}"]).output
     agree("lines with the thumbprint", rg=sum(map(int, grep.output.split())), grep=int(lines))
 
 
