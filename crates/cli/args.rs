@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    commands::{generate, index},
+    commands::{certs, completions, generate, index, search, show},
     console::OutputOptions,
 };
 
@@ -15,6 +15,7 @@ use crate::{
     name = "smtptrail",
     version,
     max_term_width = 100,
+    arg_required_else_help = true,
     after_help = "Exit codes: 0 found or done, 1 nothing found, 2 error, 3 done, but something could not be read."
 )]
 pub(crate) struct Cli {
@@ -28,7 +29,48 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     Index(index::IndexArgs),
+    Search(search::SearchArgs),
+    Show(show::ShowArgs),
+    Certs(certs::CertsArgs),
     Generate(generate::GenerateArgs),
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page
+    ///
+    /// To read it: smtptrail man | man -l -
+    Man,
+}
+
+/// How results are printed.
+#[derive(Args)]
+pub(crate) struct FormatArgs {
+    /// Print one JSON object a line
+    #[arg(long, conflicts_with = "csv")]
+    json: bool,
+    /// Print CSV
+    #[arg(long)]
+    csv: bool,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// For people.
+    Table,
+    /// One object a line.
+    Json,
+    /// For spreadsheets.
+    Csv,
+}
+
+impl FormatArgs {
+    /// A table unless a flag says otherwise.
+    pub(crate) fn format(&self) -> Format {
+        match self {
+            FormatArgs { json: true, .. } => Format::Json,
+            FormatArgs { csv: true, .. } => Format::Csv,
+            _ => Format::Table,
+        }
+    }
 }
 
 /// Flags of every verb.

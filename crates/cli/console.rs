@@ -33,6 +33,8 @@ pub(crate) struct Console {
     pub(crate) quiet: bool,
     /// Whether everything is printed.
     pub(crate) verbose: bool,
+    /// Columns of the terminal; `None` where output goes to a file or pipe and so has room.
+    pub(crate) width: Option<usize>,
 }
 
 impl Console {
@@ -49,11 +51,13 @@ impl Console {
             _ => Palette::PLAIN,
         };
         let is_terminal = io::stdout().is_terminal();
+        let width = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
         Console {
             colors: palette(is_terminal),
             messages: palette(io::stderr().is_terminal()),
             quiet: options.quiet,
             verbose: options.verbose,
+            width: width.filter(|width| is_terminal && *width > 0),
         }
     }
 
@@ -90,15 +94,35 @@ impl Console {
 pub(crate) struct Palette {
     /// Headings and labels.
     pub(crate) heading: Style,
+    /// What a row is about.
+    pub(crate) key: Style,
+    /// Refusals.
+    pub(crate) refusal: Style,
+    /// Certificates.
+    pub(crate) certificate: Style,
+    /// What matters less.
+    pub(crate) faint: Style,
     warning: Style,
     error: Style,
 }
 
 impl Palette {
-    const PLAIN: Palette = Palette { heading: Style::new(), warning: Style::new(), error: Style::new() };
+    const PLAIN: Palette = Palette {
+        heading: Style::new(),
+        key: Style::new(),
+        refusal: Style::new(),
+        certificate: Style::new(),
+        faint: Style::new(),
+        warning: Style::new(),
+        error: Style::new(),
+    };
 
     const COLORED: Palette = Palette {
         heading: Style::new().bold(),
+        key: AnsiColor::Cyan.on_default(),
+        refusal: AnsiColor::Red.on_default(),
+        certificate: AnsiColor::Green.on_default(),
+        faint: Style::new().dimmed(),
         warning: AnsiColor::Yellow.on_default().bold(),
         error: AnsiColor::Red.on_default().bold(),
     };

@@ -1,7 +1,17 @@
 //! The verbs, one file each.
 
+pub(crate) mod certs;
+pub(crate) mod completions;
 pub(crate) mod generate;
 pub(crate) mod index;
+pub(crate) mod man;
+pub(crate) mod search;
+pub(crate) mod show;
+
+use std::path::Path;
+
+use ::index::{Store, StoreError, query::Query};
+use anyhow::anyhow;
 
 use crate::{Outcome, args::Command, config::Settings};
 
@@ -9,6 +19,26 @@ use crate::{Outcome, args::Command, config::Settings};
 pub(crate) fn run(command: &Command, settings: &Settings) -> anyhow::Result<Outcome> {
     match command {
         Command::Index(args) => index::run(args, settings),
+        Command::Search(args) => search::run(args, settings),
+        Command::Show(args) => show::run(args, settings),
+        Command::Certs(args) => certs::run(args, settings),
         Command::Generate(args) => generate::run(args, settings),
+        Command::Completions(args) => completions::run(args, settings),
+        Command::Man => man::run(settings),
     }
+}
+
+/// Opens the store for reading, and says what to do if there is none.
+fn open_store(dir: &Path) -> anyhow::Result<Store> {
+    Store::open(dir).map_err(|error| match error {
+        StoreError::NotFound { .. } => {
+            anyhow!("no store at {}; run 'smtptrail index PATH' first, or name a store with --store", dir.display())
+        }
+        other => anyhow!(other),
+    })
+}
+
+/// Parses a query; the error shows the place.
+fn parse_query(words: &[String]) -> anyhow::Result<Query> {
+    Query::parse(&words.join(" ")).map_err(|error| anyhow!(error.rendered()))
 }

@@ -40,7 +40,7 @@ impl fmt::Display for Escaped<'_> {
 }
 
 /// C0, DEL and C1 controls; marks that change the direction of text or break lines; an invisible byte order mark.
-fn is_dangerous(c: char) -> bool {
+pub(crate) fn is_dangerous(c: char) -> bool {
     matches!(c,
         '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
         | '\u{2066}'..='\u{2069}' | '\u{feff}')

@@ -1,4 +1,11 @@
-//! Rendering: from sessions and counts to text for people and for other programs.
+//! Rendering: from sessions, counts and certificates to text for people and for other programs.
 
 pub(crate) mod amount;
+pub(crate) mod certificates;
+pub(crate) mod csv;
 pub(crate) mod escape;
+pub(crate) mod groups;
+pub(crate) mod json;
+pub(crate) mod sessions;
+pub(crate) mod table;
+pub(crate) mod transcript;

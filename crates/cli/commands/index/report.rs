@@ -33,7 +33,8 @@ impl Report<'_> {
         } else if !console.quiet {
             for (name, total, parts) in self.lines() {
                 let label = console.colors.heading;
-                writeln!(out, "{label}{name:<8}{label:#} {total:>13}   {parts}")?;
+                let line = format!("{total:>13}   {parts}");
+                writeln!(out, "{label}{name:<8}{label:#} {}", line.trim_end())?;
             }
         }
         out.flush()?;

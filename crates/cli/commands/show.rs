@@ -1,0 +1,122 @@
+//! `show`: one session's transcript, read from the compressed original and checked against the store.
+
+use std::io::{self, IsTerminal, Write};
+
+use ::index::Store;
+use anyhow::bail;
+use clap::Args;
+use ingest::transcript::{Original, Transcript};
+use smtplog::{Session, SourceSpan};
+
+use super::open_store;
+use crate::{
+    Outcome,
+    config::Settings,
+    console::Console,
+    render::{
+        escape::Escaped,
+        transcript::{write_facts, write_rows},
+    },
+};
+
+/// Candidates that are listed for an ambiguous id.
+const CANDIDATES_MAX: usize = 20;
+
+/// Show one session: what is known of it, and its rows from the original log
+///
+/// Both certificates, each refusal and the command that it answers are marked. The rows are read from where the log
+/// lies now and checked; if it is gone or has changed, what the store knows is shown all the same, and the exit code
+/// is 3.
+#[derive(Args)]
+pub(crate) struct ShowArgs {
+    /// The session's id, as in EX001/hub/send/08DC399000800000, or its 16 digits, or an unambiguous part
+    session: String,
+    /// Print the original lines and nothing else
+    #[arg(long)]
+    raw: bool,
+}
+
+/// Prints the session.
+pub(crate) fn run(args: &ShowArgs, settings: &Settings) -> anyhow::Result<Outcome> {
+    let store = open_store(&settings.store)?;
+    let mut sessions = store.find(args.session.trim())?;
+    let console = &settings.console;
+    let Some(session) = sessions.pop() else {
+        console.note(&format!("no session is called {}", args.session));
+        return Ok(Outcome::NothingFound);
+    };
+    if !sessions.is_empty() {
+        sessions.push(session);
+        bail!(candidates(&args.session, &sessions));
+    }
+    let (transcript, outcome) = read(&store, &session, console)?;
+    let mut out = console.results();
+    if args.raw {
+        write_raw(&mut out, &transcript)?;
+    } else {
+        write_facts(&mut out, &session, &console.colors)?;
+        writeln!(out)?;
+        write_rows(&mut out, &session, &transcript.rows, &console.colors)?;
+    }
+    out.flush()?;
+    Ok(outcome)
+}
+
+fn candidates(id: &str, sessions: &[Session]) -> String {
+    let mut ids: Vec<String> = sessions.iter().map(Session::id).collect();
+    ids.sort();
+    let more = ids.len().saturating_sub(CANDIDATES_MAX);
+    ids.truncate(CANDIDATES_MAX);
+    let more = if more > 0 { format!("\n  ... and {more} more") } else { String::new() };
+    format!("{id} is the id of several sessions; name one of them:\n  {}{more}", ids.join("\n  "))
+}
+
+/// The rows that can still be read, and whether they are all.
+fn read(store: &Store, session: &Session, console: &Console) -> anyhow::Result<(Transcript, Outcome)> {
+    let mut transcript = Transcript::default();
+    let mut is_whole = true;
+    for span in &session.sources {
+        let Some(original) = locate(store, span)? else {
+            console.warn(&format!("{}: the store does not know where this log lies", span.file));
+            is_whole = false;
+            continue;
+        };
+        if let Err(error) = transcript.read(&original, session, span) {
+            console.warn(&missing(&original, &error));
+            is_whole = false;
+        }
+    }
+    if is_whole && !transcript.is_of(session) {
+        let files: Vec<&str> = session.sources.iter().map(|span| &*span.file).collect();
+        let files = files.join(", ");
+        console.warn(&format!("{files} has changed since it was indexed; its rows are not those of the session"));
+        is_whole = false;
+    }
+    Ok((transcript, if is_whole { Outcome::Done } else { Outcome::Partial }))
+}
+
+fn locate(store: &Store, span: &SourceSpan) -> anyhow::Result<Option<Original>> {
+    let location = store.locate(&span.identity)?;
+    Ok(location.map(|location| Original { path: location.path, member: location.member }))
+}
+
+fn missing(original: &Original, error: &io::Error) -> String {
+    let member = original.member.as_deref().map(|member| format!(", member {member}")).unwrap_or_default();
+    let path = original.path.display();
+    match error.kind() {
+        io::ErrorKind::NotFound => format!("the original is gone: {path}{member}"),
+        _ => format!("the original cannot be read: {path}{member}: {error}"),
+    }
+}
+
+/// Bytes as logged into files and pipes; a terminal would act on what is in them.
+fn write_raw(out: &mut impl Write, transcript: &Transcript) -> io::Result<()> {
+    let is_terminal = io::stdout().is_terminal();
+    for row in &transcript.rows {
+        match is_terminal {
+            true => writeln!(out, "{}", Escaped::line(&String::from_utf8_lossy(&row.raw)))?,
+            false => out.write_all(&[&row.raw[..], b"\n"].concat())?,
+        }
+    }
+    Ok(())
+}
