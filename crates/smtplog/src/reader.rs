@@ -160,6 +160,10 @@ impl Fragments {
                 self.recent = Some((record.session, slot));
                 return slot;
             }
+            // Broken is broken: rows further behind must not continue it, wherever the source is cut.
+            if let Some(broken) = &mut self.slots[slot as usize] {
+                broken.span.ended = true;
+            }
             self.finish(record.session, slot);
         }
         self.open_slot(record, offset)
@@ -192,5 +196,46 @@ impl Fragments {
         self.recent = None;
         self.free.push(slot);
         self.finished.extend(self.slots[slot as usize].take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Timestamp,
+        record::{Event, Field},
+    };
+
+    /// Sequence numbers of the rows of one session, and of each fragment: the first, the last, whether nothing may
+    /// follow.
+    #[track_caller]
+    fn check(rows: &[(u32, Event)], expected: &[(u32, u32, bool)]) {
+        let mut fragments = Fragments::default();
+        fragments.begin(0);
+        for (at, &(sequence, event)) in rows.iter().enumerate() {
+            let empty = Field::default();
+            let (connector, data, context) = (empty, empty, empty);
+            let (local, remote): (&[u8], &[u8]) = (b"", b"");
+            let (time, session) = (Timestamp(at as i64), SessionId(7));
+            let record = Record { time, connector, session, sequence, local, remote, event, data, context };
+            fragments.record(&record, (at as u64, 1));
+        }
+        fragments.end();
+        let found: Vec<_> = fragments
+            .drain_finished()
+            .map(|fragment| (fragment.span.first_sequence, fragment.span.last_sequence, fragment.span.ended))
+            .collect();
+        assert_eq!(found, expected, "{rows:?}");
+    }
+
+    #[test]
+    fn what_breaks_a_session_ends_it() {
+        use Event::*;
+        check(&[(0, Connect), (1, Sent), (2, Disconnect)], &[(0, 2, true)]);
+        check(&[(0, Connect), (1, Sent)], &[(0, 1, false)]);
+        check(&[(0, Connect), (4, Sent), (1, Sent)], &[(0, 4, true), (1, 1, false)]);
+        check(&[(0, Connect), (1, Sent), (2, Connect)], &[(0, 1, true), (2, 2, false)]);
+        check(&[(0, Information), (0, Connect), (0, Sent)], &[(0, 0, false)]);
     }
 }
