@@ -78,7 +78,10 @@ pub(crate) fn decoder<'a>(stream: impl Read + 'a, compressed_bytes: u64) -> io::
         Codec::Gzip => Box::new(Limited { inner: flate2::bufread::MultiGzDecoder::new(stream), left: limit }),
         Codec::Plain => Box::new(stream),
         Codec::Zip => {
-            return Err(io::Error::new(io::ErrorKind::Unsupported, "a zip archive in a stream or inside another archive is not read"));
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "a zip archive in a stream or inside another archive is not read",
+            ));
         }
     })
 }

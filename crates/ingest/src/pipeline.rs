@@ -142,7 +142,7 @@ pub fn run<S: Sink>(
     plan.others.append(&mut found.others);
     let total = plan.tasks.iter().flat_map(|task| &task.sources).map(|source| source.source.stored_bytes).sum();
     progress.bytes_total.store(total, Ordering::Relaxed);
-    let earlier = Earlier { known, begun: OnceLock::new() };
+    let earlier = Earlier { known, open: OnceLock::new() };
     let run = Run { options, earlier, progress, pool: &pool, workers: &workers, waiting: &waiting };
     let sources = run.read(&stdin, &plan.tasks, &mut summary);
     let stitching = run.stitch(&sources);
@@ -162,19 +162,19 @@ struct Run<'a, S> {
 /// What earlier runs left, asked as rarely as can be.
 pub(crate) struct Earlier<'a> {
     pub(crate) known: &'a dyn Known,
-    begun: OnceLock<FxHashMap<Identity, FxHashSet<SessionId>>>,
+    open: OnceLock<FxHashMap<Identity, FxHashSet<SessionId>>>,
 }
 
 impl Earlier<'_> {
-    /// Open sessions that began in a source with nothing but rows of sequence 0.
-    pub(crate) fn begun(&self, identity: &Identity) -> FxHashSet<SessionId> {
-        let all = self.begun.get_or_init(|| {
-            let mut begun: FxHashMap<Identity, FxHashSet<SessionId>> = FxHashMap::default();
-            let open = self.known.stored_sessions(&[]);
-            for part in open.iter().flat_map(|session| &session.parts).filter(|part| part.has_only_begun()) {
-                begun.entry(part.identity).or_default().insert(part.session);
+    /// Sessions of which a source has rows that more of it can continue.
+    pub(crate) fn open_in(&self, identity: &Identity) -> FxHashSet<SessionId> {
+        let all = self.open.get_or_init(|| {
+            let mut open: FxHashMap<Identity, FxHashSet<SessionId>> = FxHashMap::default();
+            let stored = self.known.stored_sessions(&[]);
+            for part in stored.iter().flat_map(|session| &session.parts).filter(|part| part.is_open()) {
+                open.entry(part.identity).or_default().insert(part.session);
             }
-            begun
+            open
         });
         all.get(identity).cloned().unwrap_or_default()
     }

@@ -44,9 +44,9 @@ pub(crate) struct Reading<'a> {
     pub(crate) known: Option<ContentHash>,
     /// Set once the content before `from` turned out to be another than known.
     pub(crate) changed: bool,
-    /// Sessions of this source that began before `from`, or in an earlier block, with nothing but rows of sequence 0:
-    /// a session that looks whole may be their continuation.
-    pub(crate) begun: FxHashSet<SessionId>,
+    /// Sessions that are open before `from`, or in an earlier block. Another of the same key breaks them or, as equal
+    /// sequence numbers are kept, continues them, even if it looks whole: it waits, too, and stitching decides.
+    pub(crate) open_before: FxHashSet<SessionId>,
     /// End of the last line that was read.
     consumed: u64,
     /// Where an overlong line began whose end is still to come, and the hash of everything before it.
@@ -130,7 +130,7 @@ impl<'a> Reading<'a> {
             from: known.map_or(0, |known| known.consumed),
             known: known.map(|known| known.hash),
             changed: false,
-            begun: FxHashSet::default(),
+            open_before: FxHashSet::default(),
             consumed: 0,
             overlong: None,
         }
@@ -148,8 +148,8 @@ impl<S: Sink> Worker<S> {
         let stream = self.stream_of(task, copies.known.as_ref());
         let mut reading = Reading::of(task, &stream, copies.known.as_ref());
         if reading.from > 0 {
-            reading.begun = earlier.begun(&reading.identity);
-            reading.begun.extend(self.begun_here(&reading.identity));
+            reading.open_before = earlier.open_in(&reading.identity);
+            reading.open_before.extend(self.open_here(&reading.identity));
         }
         let mut ending = self.read_stored(&task.source, &mut reading);
         if reading.changed {
@@ -406,7 +406,7 @@ impl<S: Sink> Worker<S> {
             let stream_name = self.stream_of(&task, copies.known.as_ref());
             let mut reading = Reading::of(&task, &stream_name, copies.known.as_ref());
             if reading.from > 0 {
-                reading.begun = earlier.begun(&reading.identity);
+                reading.open_before = earlier.open_in(&reading.identity);
             }
             self.hasher.reset();
             self.fragments.begin(0);

@@ -61,10 +61,9 @@ pub struct StoredSession {
 }
 
 impl Part {
-    /// Whether its rows all have sequence 0 and more can follow: only then can a session that looks whole be a
-    /// continuation, because equal sequence numbers are kept (CONTRACT 2).
-    pub(crate) fn has_only_begun(&self) -> bool {
-        self.span.last_sequence == 0 && !self.span.ended
+    /// Whether more of its source can belong to it.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.span.ended
     }
 }
 
@@ -234,20 +233,39 @@ fn joined_in_source(mut parts: Vec<Part>) -> Vec<Group> {
         if parts.peek().is_some_and(|next| is_again(next) && (part.provisional || part == *next)) {
             continue;
         }
+        let next = Group { span: part.span, parts: vec![part] };
         match groups.last_mut() {
-            Some(group) if group.is_continued_here_by(&part) => {
-                group.append(Group { span: part.span, parts: vec![part] })
+            Some(group) if group.is_continued_here_by(&next) => group.append(next),
+            Some(group) => {
+                group.break_at(&next);
+                groups.push(next);
             }
-            _ => groups.push(Group { span: part.span, parts: vec![part] }),
+            None => groups.push(next),
         }
     }
     groups
 }
 
 impl Group {
-    fn is_continued_here_by(&self, part: &Part) -> bool {
-        let is_behind = |last: &Part| last.identity == part.identity && last.end <= part.offset;
-        self.parts.last().is_some_and(is_behind) && self.span.is_continued_in_source(&part.span)
+    fn is_continued_here_by(&self, next: &Group) -> bool {
+        self.lies_before(next) && self.span.is_continued_in_source(&next.span)
+    }
+
+    fn lies_before(&self, next: &Group) -> bool {
+        let is_before = |a: &Part, b: &Part| a.identity == b.identity && a.end <= b.offset;
+        self.parts.last().zip(next.parts.first()).is_some_and(|(a, b)| is_before(a, b))
+    }
+
+    /// Rows behind `next` must not continue this session, not even in a run that no longer sees `next`. A line without
+    /// its end decides nothing for good.
+    fn break_at(&mut self, next: &Group) {
+        let is_sure = next.parts.first().is_some_and(|part| !part.provisional);
+        if is_sure && self.lies_before(next) {
+            self.span.ended = true;
+            if let Some(last) = self.parts.last_mut() {
+                last.span.ended = true;
+            }
+        }
     }
 
     /// Within one source a broken session stays broken, whatever lies between.

@@ -166,10 +166,10 @@ impl<S: Sink> Worker<S> {
         self.summary.notices.push(Notice { file: source.file.to_string(), text: text.to_owned() });
     }
 
-    /// Sessions of a source that began here with nothing but rows of sequence 0.
-    pub(crate) fn begun_here(&self, identity: &Identity) -> Vec<SessionId> {
+    /// Sessions of which this worker read rows that more of their source can continue.
+    pub(crate) fn open_here(&self, identity: &Identity) -> Vec<SessionId> {
         let parts = self.waiting.parts().iter();
-        parts.filter(|part| part.identity == *identity && part.has_only_begun()).map(|part| part.session).collect()
+        parts.filter(|part| part.identity == *identity && part.is_open()).map(|part| part.session).collect()
     }
 
     /// Whole sessions go to the sink; the rest waits to be joined.
@@ -191,7 +191,7 @@ impl<S: Sink> Worker<S> {
 
     /// Returns the rows' buffer if it is free again.
     fn deliver_fragment(&mut self, fragment: Fragment, reading: &Reading<'_>, line_end: LineEnd) -> Option<Vec<u8>> {
-        let is_continuation = || reading.begun.contains(&fragment.session);
+        let is_continuation = || reading.open_before.contains(&fragment.session);
         if fragment.span.is_complete() && line_end == LineEnd::There && !is_continuation() {
             let mut session =
                 self.assembler.session(reading.stream, fragment.session, &fragment.span, &[&fragment.rows]);
