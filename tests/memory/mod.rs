@@ -1,5 +1,7 @@
 //! A store in memory, for tests that read logs: it keeps what a run's outcome says and answers the next run.
 
+pub mod log;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     path::{Path, PathBuf},
