@@ -26,8 +26,9 @@ fn fleet() -> &'static Fleet {
     static FLEET: OnceLock<Fleet> = OnceLock::new();
     FLEET.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
-        let options = ["--seed", "11", "--servers", "3", "--days", "3", "--mib-per-server", "3"];
-        let generate = [&["generate", "fleet"][..], &options, &["--damage", "0.02", "--codec", "mix"]].concat();
+        let size = ["--seed", "11", "--servers", "4", "--days", "4", "--mib-per-server", "6"];
+        let kind = ["--damage", "0.02", "--codec", "mix", "--proxied", "0.6", "--refusals", "0.05,0.4"];
+        let generate = [&["generate", "fleet"][..], &size, &kind].concat();
         smtptrail(folder.path(), &generate);
         smtptrail(folder.path(), &["index", "fleet", "--store", "store"]);
         let store = Store::open(&folder.path().join("store")).unwrap();
@@ -164,6 +165,18 @@ proptest! {
                 prop_assert_eq!(sum, total, "{} {:?}", text, over);
             }
         }
+    }
+}
+
+/// A value that a split has not must not find that split's least value.
+#[test]
+fn every_session_is_found_by_its_id_alone() {
+    let Fleet { store, sessions, .. } = fleet();
+    for session in sessions.iter().step_by(sessions.len() / 200 + 1) {
+        let query = Query::parse(&format!("session:{}", session.session)).unwrap();
+        let hits = store.search(&query, &SearchOptions::default()).unwrap();
+        assert!(hits.sessions.iter().all(|found| found.session == session.session), "{}", session.id());
+        assert!(hits.sessions.iter().any(|found| found.id() == session.id()), "{}", session.id());
     }
 }
 

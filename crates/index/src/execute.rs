@@ -161,14 +161,26 @@ impl Execution<'_> {
             return Ok(verdict.and(&self.at_replies(&scoped)?));
         }
         let interact = scoped.len() > 1 && has_reply;
+        let behind_proxy = if interact { self.behind_proxy()? } else { self.none() };
         for part in &scoped {
-            let one = self.expr(part)?;
+            let mut one = self.expr(part)?;
+            if Scope::of(part).certificate {
+                one.maybe = one.maybe.or(&behind_proxy);
+            }
             verdict = verdict.and(&one);
         }
         if interact {
             verdict.sure = self.none();
         }
         Ok(verdict)
+    }
+
+    /// Sessions with a reply whose certificate stands in a front end's session, so that it can be any.
+    fn behind_proxy(&self) -> Result<Documents, StoreError> {
+        let numbers = matching(self.split.replies(), |class| class.via);
+        let mut documents = self.none();
+        self.split.with_replies(&numbers, &mut documents)?;
+        Ok(documents)
     }
 
     /// Sessions that have a reply for which all the parts hold.
@@ -327,9 +339,8 @@ impl Execution<'_> {
             return documents;
         }
         if count <= RANGES_MAX {
-            numbers
-                .iter()
-                .for_each(|number| self.insert_range(name, u64::from(number)..=u64::from(number), &mut documents));
+            let found = numbers.iter().flat_map(|number| self.split.in_range(name, number.into()..=number.into()));
+            found.for_each(|document| documents.insert(document));
             return documents;
         }
         for document in 0..self.split.len() {
@@ -341,16 +352,9 @@ impl Execution<'_> {
         documents
     }
 
-    fn insert_range(&self, name: &str, range: RangeInclusive<u64>, documents: &mut Documents) {
-        let Some(column) = self.split.column(name) else { return };
-        let mut found = Vec::new();
-        column.get_docids_for_value_range(range, 0..self.split.len(), &mut found);
-        found.into_iter().for_each(|document| documents.insert(document));
-    }
-
     fn in_range(&self, name: &str, range: RangeInclusive<u64>) -> Documents {
         let mut documents = self.none();
-        self.insert_range(name, range, &mut documents);
+        self.split.in_range(name, range).into_iter().for_each(|document| documents.insert(document));
         documents
     }
 

@@ -1,6 +1,6 @@
 //! Reading a split: its columns, postings, dictionaries and records.
 
-use std::{panic::AssertUnwindSafe, path::Path, sync::OnceLock};
+use std::{ops::RangeInclusive, panic::AssertUnwindSafe, path::Path, sync::OnceLock};
 
 use smtplog::{Session, SessionId, Timestamp};
 use tantivy::{
@@ -185,15 +185,25 @@ impl SplitReader {
         Ok(documents)
     }
 
+    /// Documents with a value of a column in a range, in order.
+    ///
+    /// The range is cut to the values that the column has: the library takes what lies below the least value for the
+    /// least value, and would return its documents.
+    pub(crate) fn in_range(&self, name: &str, range: RangeInclusive<u64>) -> Vec<u32> {
+        let mut found = Vec::new();
+        let Some(column) = self.column(name) else { return found };
+        let (least, greatest) = (column.min_value().max(*range.start()), column.max_value().min(*range.end()));
+        if least <= greatest {
+            column.get_docids_for_value_range(least..=greatest, 0..self.len(), &mut found);
+        }
+        found
+    }
+
     /// Documents whose own id it is, or that have a proxy link to it.
     pub(crate) fn with_session_or_link(&self, id: SessionId) -> Vec<u32> {
         let mut documents = Vec::new();
         for name in [column::SESSION, column::LINK] {
-            if let Some(column) = self.column(name) {
-                let mut found = Vec::new();
-                column.get_docids_for_value_range(id.0..=id.0, 0..self.len(), &mut found);
-                documents.extend(found);
-            }
+            documents.extend(self.in_range(name, id.0..=id.0));
         }
         documents.sort_unstable();
         documents.dedup();
