@@ -109,10 +109,7 @@ impl Global {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum ColorChoice {
-    /// On a terminal
     Auto,
-    /// Also into files and pipes
     Always,
-    /// Not at all
     Never,
 }

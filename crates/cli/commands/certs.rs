@@ -18,7 +18,7 @@ use crate::{
 /// other side did, "refusals" the 4xx and 5xx replies to sessions that had presented it.
 #[derive(Args)]
 pub(crate) struct CertsArgs {
-    /// Count only sessions that match this query; see `search --help`
+    /// Only those of sessions that match this query; see `search --help`
     query: Vec<String>,
     #[command(flatten)]
     format: FormatArgs,
