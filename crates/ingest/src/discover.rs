@@ -19,7 +19,7 @@ use crate::{
     compression::{Codec, MAGIC_BYTES},
     open::{Archive, read_head},
     pipeline::Options,
-    place::{Folders, Place, RolledName, direction_of_name, is_exchange_folder, place, server_name},
+    place::{Folders, Place, RolledName, direction_of_name, is_exchange_folder, is_log_folder, place, server_name},
     summary::{Problem, ProblemKind},
 };
 
@@ -456,9 +456,10 @@ fn stem_of(relative: &str) -> &str {
 fn exchange_folders_above(path: &Path) -> Vec<String> {
     let Some(folder) = path.parent() else { return Vec::new() };
     let mut folders = exchange_folders_up_to(folder);
-    if let Some(server) = folder.ancestors().nth(folders.len()).and_then(Path::file_name)
-        && !folders.is_empty()
-    {
+    if !folders.iter().any(|name| is_log_folder(name)) {
+        return Vec::new();
+    }
+    if let Some(server) = folder.ancestors().nth(folders.len()).and_then(Path::file_name) {
         folders.insert(0, server.to_string_lossy().into_owned());
     }
     folders

@@ -28,6 +28,9 @@ const EXCHANGE_FOLDERS: &[&str] = &[
     "V15",
 ];
 
+/// Those of them that hold protocol logs and nothing else: a folder named `Exchange` or `Logs` can be anybody's.
+const LOG_FOLDERS: &[&str] = &["TransportRoles", "ProtocolLog", "SmtpSend", "SmtpReceive"];
+
 /// What a path tells about the logs below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -40,6 +43,11 @@ pub struct Place {
 /// Whether a folder is one of Exchange's own.
 pub(crate) fn is_exchange_folder(name: &str) -> bool {
     EXCHANGE_FOLDERS.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// Whether a folder is one that only holds protocol logs.
+pub(crate) fn is_log_folder(name: &str) -> bool {
+    LOG_FOLDERS.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// Whether a folder's name can be a server's: it is not Exchange's own, no drive letter, not only digits and dashes.

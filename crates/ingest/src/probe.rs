@@ -139,8 +139,20 @@ pub(crate) fn probe_head(source: &Source, head: &Beginning) -> Option<Probed> {
     })
 }
 
+/// Lines before the header, or before the first row of an excerpt without one, that may be damaged.
+const DAMAGED_LINES_MAX: usize = 20;
+
+/// The format of a head, and what it says of the log.
 fn recognised(head: &[u8]) -> Option<(&'static dyn LogFormat, Head)> {
-    FORMATS.iter().find_map(|format| Some((*format, format.recognise(head)?)))
+    let mut rest = head;
+    for _ in 0..=DAMAGED_LINES_MAX {
+        let found = FORMATS.iter().find_map(|format| Some((*format, format.recognise(rest)?)));
+        rest = &rest[first_line(rest).len()..];
+        if found.is_some() || rest.is_empty() {
+            return found;
+        }
+    }
+    None
 }
 
 /// Reads on to the first row, however far it is.
