@@ -3,31 +3,31 @@
 use proptest::prelude::*;
 
 /// What stands before the first row.
-pub const HEADER: &str = "#Software: Microsoft Exchange Server\r\n#Version: 15.0.0.0\r\n\
+pub(crate) const HEADER: &str = "#Software: Microsoft Exchange Server\r\n#Version: 15.0.0.0\r\n\
     #Log-type: SMTP Send Protocol Log\r\n#Date: 2024-03-01T06:00:00.000Z\r\n\
     #Fields: date-time,connector-id,session-id,sequence-number,local-endpoint,remote-endpoint,event,data,context\r\n";
 
 /// A session of a made-up log.
 #[derive(Clone, Debug)]
-pub struct Made {
+pub(crate) struct Made {
     /// Its counter; two sessions with the same one are a repeated key.
-    pub key: u8,
+    pub(crate) key: u8,
     /// Milliseconds after six o'clock.
-    pub start: u16,
+    pub(crate) start: u16,
     /// Milliseconds between its rows.
-    pub step: u16,
+    pub(crate) step: u16,
     /// Rows.
-    pub rows: u8,
+    pub(crate) rows: u8,
     /// Whether `-` is its last row.
-    pub ended: bool,
+    pub(crate) ended: bool,
     /// A row that is missing.
-    pub lost: Option<u8>,
+    pub(crate) lost: Option<u8>,
     /// A row that stands there twice.
-    pub repeated: Option<u8>,
+    pub(crate) repeated: Option<u8>,
 }
 
 /// Sessions whose keys differ and of which no row is repeated: these join across files whatever the cut.
-pub fn distinct_sessions() -> impl Strategy<Value = Vec<Made>> {
+pub(crate) fn distinct_sessions() -> impl Strategy<Value = Vec<Made>> {
     prop::collection::vec(any_session(), 1..24).prop_map(|mut sessions| {
         for (at, session) in sessions.iter_mut().enumerate() {
             (session.key, session.repeated) = (at as u8, None);
@@ -37,7 +37,7 @@ pub fn distinct_sessions() -> impl Strategy<Value = Vec<Made>> {
 }
 
 /// Sessions of few keys, with rows lost and repeated.
-pub fn any_sessions() -> impl Strategy<Value = Vec<Made>> {
+pub(crate) fn any_sessions() -> impl Strategy<Value = Vec<Made>> {
     prop::collection::vec(any_session(), 1..24)
 }
 
@@ -49,7 +49,7 @@ fn any_session() -> impl Strategy<Value = Made> {
 }
 
 /// The rows in order of time, each with its line end.
-pub fn lines(sessions: &[Made]) -> Vec<String> {
+pub(crate) fn lines(sessions: &[Made]) -> Vec<String> {
     let mut lines: Vec<(u32, usize, String)> = Vec::new();
     for (at, made) in sessions.iter().enumerate() {
         for row in (0..made.rows).filter(|row| made.lost != Some(*row) || made.rows == 1) {
@@ -75,7 +75,7 @@ pub fn lines(sessions: &[Made]) -> Vec<String> {
 }
 
 /// A row `ms` after six o'clock.
-pub fn line(ms: u32, key: u64, sequence: u8, event: &str, data: &str) -> String {
+pub(crate) fn line(ms: u32, key: u64, sequence: u8, event: &str, data: &str) -> String {
     let (seconds, ms) = (ms / 1_000, ms % 1_000);
     format!(
         "2024-03-01T06:{:02}:{:02}.{ms:03}Z,Outbound,08DC3990{key:08X},{sequence},10.0.0.10:22289,192.0.2.1:25,{event},{data},\r\n",
@@ -85,13 +85,13 @@ pub fn line(ms: u32, key: u64, sequence: u8, event: &str, data: &str) -> String 
 }
 
 /// A whole session of six rows.
-pub fn session(key: u64) -> String {
+pub(crate) fn session(key: u64) -> String {
     let made = Made { key: 0, start: 0, step: 10, rows: 6, ended: true, lost: None, repeated: None };
     let wanted = format!("08DC3990{key:08X}");
     lines(&[made]).concat().replace("08DC399000000000", &wanted)
 }
 
 /// A file: the header and some rows.
-pub fn file(rows: &str) -> Vec<u8> {
+pub(crate) fn file(rows: &str) -> Vec<u8> {
     [HEADER, rows].concat().into_bytes()
 }

@@ -1,6 +1,6 @@
 //! A store in memory, for tests that read logs: it keeps what a run's outcome says and answers the next run.
 
-pub mod log;
+pub(crate) mod log;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -18,7 +18,7 @@ use smtplog::{Session, SessionId, Stream, Timestamp, certificate::Certificate};
 
 /// What all runs so far have left.
 #[derive(Default)]
-pub struct Memory {
+pub(crate) struct Memory {
     whole: Vec<Session>,
     open: BTreeMap<u64, IncompleteSession>,
     given_up: BTreeMap<u64, IncompleteSession>,
@@ -30,10 +30,10 @@ pub struct Memory {
 }
 
 /// What one run said.
-pub struct Report {
-    pub summary: Summary,
-    pub sources: Vec<SourceOutcome>,
-    pub open_changed: bool,
+pub(crate) struct Report {
+    pub(crate) summary: Summary,
+    pub(crate) sources: Vec<SourceOutcome>,
+    pub(crate) open_changed: bool,
 }
 
 /// Keeps everything.
@@ -81,7 +81,7 @@ impl Known for Memory {
 
 impl Memory {
     /// Reads the paths as one run.
-    pub fn run(&mut self, paths: &[PathBuf], options: &Options) -> Report {
+    pub(crate) fn run(&mut self, paths: &[PathBuf], options: &Options) -> Report {
         let outcome = ingest::run(paths, options, self, &Progress::default(), Collected::default).unwrap();
         self.publish(outcome)
     }
@@ -125,30 +125,30 @@ impl Memory {
     }
 
     /// Every session, whole or not.
-    pub fn sessions(&self) -> impl Iterator<Item = &Session> {
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = &Session> {
         let incomplete = self.open.values().chain(self.given_up.values()).map(|one| &one.session);
         self.whole.iter().chain(incomplete)
     }
 
     /// Every session as JSON without the places of its rows, which differ with the files, in a fixed order.
-    pub fn answers(&self) -> Vec<String> {
+    pub(crate) fn answers(&self) -> Vec<String> {
         let mut answers: Vec<String> = self.sessions().map(|session| without_sources(json(session))).collect();
         answers.sort();
         answers
     }
 
     /// Rows of all sessions.
-    pub fn rows(&self) -> u64 {
+    pub(crate) fn rows(&self) -> u64 {
         self.sessions().map(|session| session.records).sum()
     }
 
-    pub fn certificates(&self) -> impl Iterator<Item = &Certificate> {
+    pub(crate) fn certificates(&self) -> impl Iterator<Item = &Certificate> {
         self.certificates.values()
     }
 }
 
 /// A session as the contract shows it.
-pub fn json(session: &Session) -> Value {
+pub(crate) fn json(session: &Session) -> Value {
     let mut text = Vec::new();
     session.write_json(&mut text).unwrap();
     serde_json::from_slice(&text).unwrap()
@@ -160,13 +160,13 @@ fn without_sources(mut session: Value) -> String {
 }
 
 /// As many threads as asked for, everything else as the program has it.
-pub fn options(threads: usize) -> Options {
+pub(crate) fn options(threads: usize) -> Options {
     Options { threads, server: None, role: None, servers: Vec::new(), mapping: true, limits: Limits::default() }
 }
 
 /// Rows read are kept, rejected or pending, and the kept ones are all in some session.
 #[track_caller]
-pub fn check_rows(summary: &Summary, lines: u64) {
+pub(crate) fn check_rows(summary: &Summary, lines: u64) {
     let (kept, rejected, pending) = (summary.kept, summary.rejected, summary.pending);
     assert_eq!(kept + rejected + pending, lines, "{kept} kept, {rejected} rejected, {pending} pending");
     let listed: u64 = summary.rejected_rows.iter().map(|rows| rows.count).sum();
@@ -174,7 +174,7 @@ pub fn check_rows(summary: &Summary, lines: u64) {
 }
 
 /// Writes a file that looks as if nobody had touched it for a day, so that it may be mapped.
-pub fn write_old(path: &Path, bytes: &[u8]) {
+pub(crate) fn write_old(path: &Path, bytes: &[u8]) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, bytes).unwrap();
     let day_ago = SystemTime::now() - Duration::from_secs(86_400);
