@@ -124,7 +124,7 @@ fn what_is_for_the_shell() {
         assert!(ran.code == 0 && ran.out.contains("certs"), "{shell}");
     }
     let man = trial.run(&["man"]).out;
-    assert!(man.contains(".TH smtptrail 1") && man.contains("\\-\\-dry\\-run"), "{man}");
+    assert!(man.contains(".TH smtptrail 1") && man.contains("EXIT STATUS") && man.contains("\\-\\-dry\\-run"), "{man}");
 }
 
 #[test]

@@ -21,7 +21,9 @@ pub(crate) fn run(settings: &Settings) -> anyhow::Result<Outcome> {
     for verb in program.get_subcommands().filter(|verb| verb.get_name() != "help") {
         render_verb(verb, &mut page)?;
     }
-    man.render_extra_section(&mut page)?;
+    if let Some(text) = program.get_after_help() {
+        writeln!(page, ".SH \"EXIT STATUS\"\n{}", troff(&text.to_string()))?;
+    }
     man.render_version_section(&mut page)?;
     let mut out = settings.console.results();
     out.write_all(&page)?;
@@ -40,5 +42,17 @@ fn render_verb(verb: &Command, page: &mut Vec<u8>) -> anyhow::Result<()> {
     man.render_options_section(&mut section)?;
     // Sections of the verb's own page are subsections here.
     page.extend(String::from_utf8_lossy(&section).replace(".SH ", ".SS ").into_bytes());
+    if let Some(text) = verb.get_after_long_help() {
+        writeln!(page, ".SS NOTES\n.nf\n{}\n.fi", troff(&text.to_string()))?;
+    }
     Ok(())
+}
+
+/// Text as troff takes it literally: no escapes, and no line that begins a request.
+fn troff(text: &str) -> String {
+    let line = |line: &str| match line.replace('\\', "\\e").replace('-', "\\-") {
+        line if line.starts_with(['.', '\'']) => format!("\\&{line}"),
+        line => line,
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
 }
