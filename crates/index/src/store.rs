@@ -441,7 +441,7 @@ impl Store {
             Field::Code => vec![reply.map(|reply| reply.code.to_string())],
             Field::Status => vec![reply.and_then(|reply| reply.status.as_ref()).map(ToString::to_string)],
             Field::Attr => vec![reply.and_then(|reply| reply.attr.as_ref()).map(ToString::to_string)],
-            Field::Text => vec![reply.map(|reply| text_without_bracket(reply))],
+            Field::Text => vec![reply.map(text_without_bracket)],
             _ => self.values_of_session(field, session),
         }
     }
@@ -651,7 +651,7 @@ fn sort_places(places: &mut [Place], sort: Sort) {
     let key = |place: &Place| (place.started, place.split, place.document);
     match sort {
         Sort::Oldest => places.sort_unstable_by_key(key),
-        Sort::Newest => places.sort_unstable_by(|a, b| key(b).cmp(&key(a))),
+        Sort::Newest => places.sort_unstable_by_key(|place| std::cmp::Reverse(key(place))),
     }
 }
 

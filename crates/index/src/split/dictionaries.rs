@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use smtplog::{Reply, Session, SourceSpan};
+use smtplog::{Negotiation, Reply, Session, SourceSpan, Thumbprint};
 
 use crate::{
     dictionary::{Dictionary, DictionaryBuilder},
-    profile::{Profile, ReplyClass, put_negotiation, put_profile, put_reply_class},
+    profile::{Profile, ReplyClass, negotiation, put_negotiation, put_profile, put_reply_class},
 };
 
 /// Names of the dictionaries' files in a split, in the order of [`Builders::encode`].
@@ -30,6 +30,8 @@ pub(crate) struct Builders {
     sources: DictionaryBuilder,
     scratch: Vec<u8>,
     negotiation_numbers: Vec<u32>,
+    /// Negotiations met last, with their numbers.
+    recent_negotiations: Vec<(Negotiation, u32)>,
     /// The source numbered last: sessions of one file follow one another.
     last_source: Option<([u8; 32], u32)>,
 }
@@ -38,13 +40,43 @@ impl Builders {
     pub(crate) fn profile(&mut self, session: &Session) -> u32 {
         self.negotiation_numbers.clear();
         for negotiation in &session.negotiations {
-            self.scratch.clear();
-            put_negotiation(&mut self.scratch, negotiation);
-            self.negotiation_numbers.push(self.negotiations.number(&self.scratch));
+            let number = self.negotiation(negotiation);
+            self.negotiation_numbers.push(number);
         }
         self.scratch.clear();
         put_profile(&mut self.scratch, session, &self.negotiation_numbers);
         self.profiles.number(&self.scratch)
+    }
+
+    /// A fleet's sessions have few negotiations, so one of the last is nearly always the one that comes: comparing it
+    /// takes a tenth of writing it out again to look it up.
+    fn negotiation(&mut self, negotiation: &Negotiation) -> u32 {
+        if let Some(at) = self.recent_negotiations.iter().position(|(recent, _)| is_alike(recent, negotiation)) {
+            let number = self.recent_negotiations[at].1;
+            self.recent_negotiations.swap(0, at);
+            return number;
+        }
+        self.scratch.clear();
+        put_negotiation(&mut self.scratch, negotiation);
+        let number = self.negotiations.number(&self.scratch);
+        self.recent_negotiations.truncate(RECENT_NEGOTIATIONS - 1);
+        self.recent_negotiations.insert(0, (negotiation.clone(), number));
+        number
+    }
+
+    /// Certificates of the negotiations so far, in order.
+    pub(crate) fn thumbprints(&self) -> Vec<Thumbprint> {
+        let negotiations = self.negotiations.encode();
+        let replies = self.replies.encode();
+        let known = Dictionary::open(&negotiations).unwrap_or_default();
+        let classes = Dictionary::open(&replies).unwrap_or_default();
+        let shown =
+            known.iter().filter_map(|(_, bytes)| negotiation(bytes)).flat_map(|one| [one.presented, one.received]);
+        let named = classes.iter().filter_map(|(_, bytes)| ReplyClass::decode(bytes)?.thumbprint).map(Some);
+        let mut thumbprints: Vec<Thumbprint> = shown.chain(named).flatten().collect();
+        thumbprints.sort_unstable();
+        thumbprints.dedup();
+        thumbprints
     }
 
     pub(crate) fn reply_class(&mut self, reply: &Reply) -> u32 {
@@ -80,6 +112,14 @@ impl Builders {
         let Builders { negotiations, profiles, replies, names, hosts, mailboxes, texts, sources, .. } = self;
         [negotiations, profiles, replies, names, hosts, mailboxes, texts, sources]
     }
+}
+
+/// Negotiations remembered with their numbers.
+const RECENT_NEGOTIATIONS: usize = 8;
+
+/// Whether two negotiations are the same but for their place in the session.
+fn is_alike(a: &Negotiation, b: &Negotiation) -> bool {
+    (a.presented, a.received, a.verb) == (b.presented, b.received, b.verb) && a.tls == b.tls
 }
 
 /// The dictionaries of a written split.

@@ -40,17 +40,39 @@ impl<'a> Value<'a> for SessionValue<'a> {
     }
 }
 
-type Values<'a> = Box<dyn Iterator<Item = (Field, SessionValue<'a>)> + 'a>;
+/// A document's values in order: numbers, texts, stored bytes. A type of its own, because a boxed chain of iterators was
+/// a tenth of the time that adding a document takes.
+pub(super) struct Values<'a> {
+    document: &'a SessionDocument,
+    next: usize,
+}
+
+impl<'a> Iterator for Values<'a> {
+    type Item = (Field, SessionValue<'a>);
+
+    #[inline]
+    fn next(&mut self) -> Option<(Field, SessionValue<'a>)> {
+        let SessionDocument { numbers, texts, stored, .. } = self.document;
+        let at = self.next;
+        self.next += 1;
+        if let Some(&(field, number)) = numbers.get(at) {
+            return Some((field, SessionValue::Number(number)));
+        }
+        let at = at - numbers.len();
+        if let Some((field, text)) = texts.get(at) {
+            return Some((*field, SessionValue::Text(text)));
+        }
+        let (field, bytes) = stored.get(at - texts.len())?;
+        Some((*field, SessionValue::Bytes(bytes)))
+    }
+}
 
 impl Document for SessionDocument {
     type Value<'a> = SessionValue<'a>;
     type FieldsValuesIter<'a> = Values<'a>;
 
     fn iter_fields_and_values(&self) -> Values<'_> {
-        let numbers = self.numbers.iter().map(|&(field, number)| (field, SessionValue::Number(number)));
-        let texts = self.texts.iter().map(|(field, text)| (*field, SessionValue::Text(text)));
-        let stored = self.stored.iter().map(|(field, bytes)| (*field, SessionValue::Bytes(bytes)));
-        Box::new(numbers.chain(texts).chain(stored))
+        Values { document: self, next: 0 }
     }
 
     /// What is asked for when postings are written: the few fields that have some.

@@ -26,8 +26,9 @@ use crate::{
     sessions::Documents,
 };
 
-/// Decompressed blocks of records that are kept: neighbours are often asked for together.
-const RECORD_BLOCKS_CACHED: usize = 8;
+/// Decompressed blocks of records that are kept. A split holds one file after the other, so sessions in order of time
+/// alternate between the files of a day: with 8 blocks, printing 219,000 sessions took three times as long.
+const RECORD_BLOCKS_CACHED: usize = 128;
 
 /// An open split.
 pub(crate) struct SplitReader {

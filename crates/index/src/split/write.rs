@@ -5,7 +5,6 @@ use std::{
     sync::Arc,
 };
 
-use rustc_hash::{FxHashMap, FxHashSet};
 use smtplog::{Session, SessionId, Stream, Thumbprint, Timestamp};
 use tantivy::{
     Directory, Index, IndexSettings, SingleSegmentIndexWriter,
@@ -67,9 +66,8 @@ pub(crate) struct SplitWriter {
     min_time: Timestamp,
     max_time: Timestamp,
     has_via: bool,
-    thumbprints: FxHashSet<Thumbprint>,
     streams: Vec<(Arc<Stream>, SessionId, SessionId)>,
-    stream_numbers: FxHashMap<Arc<Stream>, u32>,
+    last_stream: Option<(Arc<Stream>, u32)>,
     keys: Vec<(u32, SessionId, Timestamp)>,
 }
 
@@ -100,9 +98,8 @@ impl SplitWriter {
             min_time: Timestamp(i64::MAX),
             max_time: Timestamp(i64::MIN),
             has_via: false,
-            thumbprints: FxHashSet::default(),
             streams: Vec::new(),
-            stream_numbers: FxHashMap::default(),
+            last_stream: None,
             keys: Vec::new(),
         })
     }
@@ -168,27 +165,28 @@ impl SplitWriter {
     fn note(&mut self, session: &Session) {
         self.min_time = self.min_time.min(session.started);
         self.max_time = self.max_time.max(session.last);
-        for negotiation in &session.negotiations {
-            self.thumbprints.extend(negotiation.presented);
-            self.thumbprints.extend(negotiation.received);
-        }
-        for reply in &session.replies {
-            self.thumbprints.extend(reply.thumbprint);
-            self.has_via |= reply.presented_via.is_some();
-        }
-        let number = match self.stream_numbers.get(&session.stream) {
-            Some(&number) => number,
-            None => {
-                let number = self.streams.len() as u32;
-                self.stream_numbers.insert(Arc::clone(&session.stream), number);
-                self.streams.push((Arc::clone(&session.stream), session.session, session.session));
-                number
-            }
-        };
+        self.has_via |= session.replies.iter().any(|reply| reply.presented_via.is_some());
+        let number = self.stream_number(session);
         let (_, least, greatest) = &mut self.streams[number as usize];
         *least = session.session.min(*least);
         *greatest = session.session.max(*greatest);
         self.keys.push((number, session.session, session.started));
+    }
+
+    /// The stream's number in this split. Sessions of one file follow one another, so the last stream is tried first.
+    fn stream_number(&mut self, session: &Session) -> u32 {
+        if let Some((stream, number)) = &self.last_stream
+            && Arc::ptr_eq(stream, &session.stream)
+        {
+            return *number;
+        }
+        let known = self.streams.iter().position(|(stream, ..)| *stream == session.stream);
+        let number = known.unwrap_or_else(|| {
+            self.streams.push((Arc::clone(&session.stream), session.session, session.session));
+            self.streams.len() - 1
+        }) as u32;
+        self.last_stream = Some((Arc::clone(&session.stream), number));
+        number
     }
 
     /// Writes the split's file into `folder`. The name becomes visible only with the catalog's transaction.
@@ -206,8 +204,6 @@ impl SplitWriter {
         let files: Vec<(PathBuf, &[u8])> = contents.iter().map(|(name, bytes)| (name.clone(), &bytes[..])).collect();
         let path = folder.join(format!("{name}.split"));
         let bytes = bundle::write(&path, &files).map_err(|source| StoreError::Write { path, source })?;
-        let mut thumbprints: Vec<Thumbprint> = self.thumbprints.into_iter().collect();
-        thumbprints.sort_unstable();
         Ok(SplitMeta {
             name,
             bytes,
@@ -215,7 +211,7 @@ impl SplitWriter {
             min_time: self.min_time,
             max_time: self.max_time,
             has_via: self.has_via,
-            thumbprints,
+            thumbprints: self.builders.thumbprints(),
             streams: self.streams,
             keys: self.keys,
         })
