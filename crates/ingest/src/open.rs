@@ -157,3 +157,15 @@ impl Seek for ArchiveFile {
         self.file()?.seek(target)
     }
 }
+
+/// Reads at a place, for workers that read one file at once.
+#[cfg(unix)]
+pub(crate) fn read_at(file: &File, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buffer, position)
+}
+
+/// Untested.
+#[cfg(windows)]
+pub(crate) fn read_at(file: &File, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buffer, position)
+}

@@ -13,6 +13,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smtplog::{Role, Session, SessionId, Stream, Timestamp, certificate::Certificate};
 
 use crate::{
+    blocks::is_large,
     discover::{Source, Stamp, discover},
     identity::{ContentHash, Identity},
     plan::plan,
@@ -46,7 +47,7 @@ pub struct Limits {
     /// Bytes of rows that wait to be joined across sources, before the oldest sessions are closed as incomplete. A
     /// healthy fleet keeps under 1 % of its sessions waiting. They are still joined with rows of later runs.
     pub waiting_bytes: usize,
-    /// Plain mapped files above this are read by several workers, a block of this size each.
+    /// Plain files above this are read by several workers, a block of this size each.
     pub block_bytes: usize,
     /// A session without a new row is given up when its stream has rows this much later, in milliseconds.
     pub open_ms: i64,
@@ -144,17 +145,17 @@ pub fn run<S: Sink>(
     progress.bytes_total.store(total, Ordering::Relaxed);
     let earlier = Earlier { known, open: OnceLock::new() };
     let run = Run { options, earlier, progress, pool: &pool, workers: &workers, waiting: &waiting };
-    let sources = run.read(&stdin, &plan.tasks, &mut summary);
+    let sources = run.read(&stdin, plan.tasks, &mut summary);
     let stitching = run.stitch(&sources);
     Ok(finish(workers, sources, plan.others, stitching, summary))
 }
 
-struct Run<'a, S> {
-    options: &'a Options,
-    earlier: Earlier<'a>,
-    progress: &'a Progress,
-    pool: &'a rayon::ThreadPool,
-    workers: &'a [Mutex<Worker<S>>],
+pub(crate) struct Run<'a, S> {
+    pub(crate) options: &'a Options,
+    pub(crate) earlier: Earlier<'a>,
+    pub(crate) progress: &'a Progress,
+    pub(crate) pool: &'a rayon::ThreadPool,
+    pub(crate) workers: &'a [Mutex<Worker<S>>],
     /// What all waiting parts take.
     waiting: &'a AtomicUsize,
 }
@@ -186,8 +187,8 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl<S: Sink> Run<'_, S> {
-    /// Reads standard input, then every task on all cores.
-    fn read(&self, stdin: &[Source], tasks: &[Task], summary: &mut Summary) -> Vec<SourceOutcome> {
+    /// Reads standard input, then every task: small files a worker each, then each large one with all workers.
+    fn read(&self, stdin: &[Source], tasks: Vec<Task>, summary: &mut Summary) -> Vec<SourceOutcome> {
         let mut outcomes = Vec::new();
         // A file may hold the same content as standard input, and then counts once.
         let mut read_before: FxHashMap<Identity, Copies> = FxHashMap::default();
@@ -199,7 +200,15 @@ impl<S: Sink> Run<'_, S> {
                 outcomes.push(outcome);
             }
         }
-        let mut from_files = self.read_tasks(tasks, &Mutex::new(read_before));
+        let block_bytes = self.options.limits.block_bytes;
+        let has_large = |task: &Task| task.sources.iter().any(|source| is_large(&source.source, block_bytes));
+        let (large, small): (Vec<Task>, Vec<Task>) = tasks.into_iter().partition(has_large);
+        let read_before = Mutex::new(read_before);
+        let mut from_files = self.read_tasks(&small, &read_before);
+        for task in &large {
+            let copies = self.copies_of(task, &read_before);
+            from_files.extend(self.read_large_task(task, copies));
+        }
         from_files.sort_by(|a, b| (&a.file, a.identity).cmp(&(&b.file, b.identity)));
         outcomes.append(&mut from_files);
         outcomes
@@ -215,29 +224,35 @@ impl<S: Sink> Run<'_, S> {
                 while !self.is_crowded()
                     && let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed))
                 {
-                    let copies = lock(read_before).remove(&task.identity);
-                    let copies = copies.unwrap_or_else(|| Copies::of(self.earlier.known.source(&task.identity)));
+                    let copies = self.copies_of(task, read_before);
                     worker.read(task, copies, &self.earlier, self.progress, &mut own);
                 }
                 lock(&outcomes).append(&mut own);
             });
-            self.relieve_if_crowded();
+            if self.is_crowded() {
+                self.relieve();
+            }
         }
         outcomes.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn is_crowded(&self) -> bool {
+    /// What is known of a task's content before it is read.
+    fn copies_of(&self, task: &Task, read_before: &Mutex<FxHashMap<Identity, Copies>>) -> Copies {
+        let copies = lock(read_before).remove(&task.identity);
+        copies.unwrap_or_else(|| Copies::of(self.earlier.known.source(&task.identity)))
+    }
+
+    pub(crate) fn is_crowded(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > self.options.limits.waiting_bytes
     }
 
-    /// Between two tasks: joins what is whole already, of all workers, and closes the oldest sessions if that is not
-    /// enough. Half of the limit is left free, so that this does not come up again at once.
-    fn relieve_if_crowded(&self) {
-        if !self.is_crowded() {
-            return;
-        }
+    /// Joins what is whole already, of all workers, and if too much waits, closes the oldest sessions. Half of the
+    /// limit is left free then, so that this does not come up again at once.
+    pub(crate) fn relieve(&self) {
+        let limit = self.options.limits.waiting_bytes;
+        let bytes_max = if self.is_crowded() { limit / 2 } else { limit };
         let parts = self.workers.iter().flat_map(|worker| lock(worker).waiting.take()).collect();
-        let relief = relieve(parts, self.options.limits.waiting_bytes / 2);
+        let relief = relieve(parts, bytes_max);
         relief.kept.into_iter().for_each(|part| lock(&self.workers[0]).waiting.push(part));
         let given_out = Mutex::new(relief.given_out.into_iter());
         self.pool.broadcast(|context| {

@@ -135,6 +135,11 @@ impl<'a> Reading<'a> {
             overlong: None,
         }
     }
+
+    /// A block of the same source, which is read by itself.
+    pub(crate) fn of_block(&self, columns: Columns) -> Reading<'a> {
+        Reading { columns, open_before: FxHashSet::default(), overlong: None, ..*self }
+    }
 }
 
 impl<S: Sink> Worker<S> {
@@ -180,14 +185,15 @@ impl<S: Sink> Worker<S> {
         read.unwrap_or_else(|error| self.unopened(error))
     }
 
-    fn unopened(&self, error: io::Error) -> Ending {
+    pub(crate) fn unopened(&mut self, error: io::Error) -> Ending {
+        self.hasher.reset();
         let (hash, last_line) = (self.hasher.hash(), LastLine::Text(Vec::new()));
         Ending { consumed: 0, hash, last_line, problem: Some((0, error)), counts: Counts::default() }
     }
 
     /// A file small enough to lie in memory as a whole.
     fn read_file(&mut self, stream: &mut dyn Read, reading: &mut Reading<'_>) -> io::Result<Ending> {
-        let mut file = std::mem::take(&mut self.compressed);
+        let mut file = std::mem::take(&mut self.buffer);
         file.clear();
         // It may grow while it is read; the next run reads what is beyond the limit.
         let read = stream.take(2 * WHOLE_FILE_BYTES_MAX).read_to_end(&mut file);
@@ -196,7 +202,7 @@ impl<S: Sink> Worker<S> {
             Codec::Plain => Ok(self.read_whole(&file, reading)),
             _ => self.read_compressed(&file, reading),
         };
-        self.compressed = file;
+        self.buffer = file;
         ending
     }
 

@@ -96,7 +96,7 @@ pub(crate) struct Worker<S> {
     pub(crate) lines: LineBlocks,
     pub(crate) hasher: ContentHasher,
     pub(crate) frames: Option<WholeFrames>,
-    pub(crate) compressed: Vec<u8>,
+    pub(crate) buffer: Vec<u8>,
     pub(crate) waiting: Waiting,
     /// What this worker's waiting parts may take before the oldest are closed in the middle of a source.
     waiting_bytes_max: usize,
@@ -114,7 +114,7 @@ impl<S: Sink> Worker<S> {
             lines: LineBlocks::default(),
             hasher: ContentHasher::default(),
             frames: WholeFrames::new().ok(),
-            compressed: Vec::new(),
+            buffer: Vec::new(),
             waiting: Waiting::new(Arc::clone(waiting_total)),
             waiting_bytes_max: options.limits.waiting_bytes / options.threads.max(1),
             newest: FxHashMap::default(),
@@ -172,20 +172,21 @@ impl<S: Sink> Worker<S> {
         parts.filter(|part| part.identity == *identity && part.is_open()).map(|part| part.session).collect()
     }
 
-    /// Whole sessions go to the sink; the rest waits to be joined.
+    /// What the reader has finished.
     pub(crate) fn deliver_finished(&mut self, reading: &Reading<'_>, line_end: LineEnd) {
-        let mut fragments = std::mem::take(&mut self.fragments);
-        let mut spare = Vec::new();
-        let mut newest: Option<Timestamp> = None;
-        for fragment in fragments.drain_finished() {
-            newest = newest.max(Some(fragment.span.last_time));
-            spare.extend(self.deliver_fragment(fragment, reading, line_end));
-        }
-        spare.into_iter().for_each(|rows| fragments.recycle(rows));
-        self.fragments = fragments;
-        if let Some(newest) = newest {
-            let known = self.newest.entry(Arc::clone(reading.stream)).or_insert(newest);
-            *known = newest.max(*known);
+        let finished: Vec<Fragment> = self.fragments.drain_finished().collect();
+        self.deliver_fragments(finished, reading, line_end);
+    }
+
+    /// Whole sessions go to the sink; the rest waits to be joined.
+    pub(crate) fn deliver_fragments(&mut self, finished: Vec<Fragment>, reading: &Reading<'_>, line_end: LineEnd) {
+        let Some(newest) = finished.iter().map(|fragment| fragment.span.last_time).max() else { return };
+        let known = self.newest.entry(Arc::clone(reading.stream)).or_insert(newest);
+        *known = newest.max(*known);
+        for fragment in finished {
+            if let Some(rows) = self.deliver_fragment(fragment, reading, line_end) {
+                self.fragments.recycle(rows);
+            }
         }
     }
 
