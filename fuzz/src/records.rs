@@ -28,11 +28,11 @@ pub fn hold(bytes: &[u8]) {
     }
 }
 
-/// The row reader keeps a clock from row to row; its slow twin knows nothing.
+/// The row reader remembers what rows share with the one before; its slow twin knows nothing.
 fn twins_agree(log: &[u8]) {
-    let mut clock = exchange::Clock::default();
+    let mut previous = Default::default();
     for row in rows(log) {
-        assert_eq!(exchange::record(row, &mut clock), naive::record(row, &Columns::STANDARD));
+        assert_eq!(exchange::record(row, &mut previous), naive::record(row, &Columns::STANDARD));
     }
 }
 
