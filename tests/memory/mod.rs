@@ -130,6 +130,16 @@ impl Memory {
         self.whole.iter().chain(incomplete)
     }
 
+    /// Sessions that are still open.
+    pub(crate) fn open(&self) -> impl Iterator<Item = &IncompleteSession> {
+        self.open.values()
+    }
+
+    /// Sessions given up.
+    pub(crate) fn given_up(&self) -> impl Iterator<Item = &IncompleteSession> {
+        self.given_up.values()
+    }
+
     /// Every session as JSON without the places of its rows, which differ with the files, in a fixed order.
     pub(crate) fn answers(&self) -> Vec<String> {
         let mut answers: Vec<String> = self.sessions().map(|session| without_sources(json(session))).collect();

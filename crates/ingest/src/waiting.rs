@@ -39,6 +39,11 @@ impl Waiting {
         &self.parts
     }
 
+    /// What the parts of all workers take.
+    pub(crate) fn total_bytes(&self) -> usize {
+        self.total.load(Ordering::Relaxed)
+    }
+
     /// What this worker's parts take.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes

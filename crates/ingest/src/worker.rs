@@ -98,8 +98,9 @@ pub(crate) struct Worker<S> {
     pub(crate) frames: Option<WholeFrames>,
     pub(crate) buffer: Vec<u8>,
     pub(crate) waiting: Waiting,
-    /// What this worker's waiting parts may take before the oldest are closed in the middle of a source.
+    /// What all waiting parts may take, and this worker's share of it.
     waiting_bytes_max: usize,
+    waiting_bytes_share: usize,
     newest: FxHashMap<Arc<Stream>, Timestamp>,
     pub(crate) summary: Summary,
     pub(crate) mapping: bool,
@@ -116,7 +117,8 @@ impl<S: Sink> Worker<S> {
             frames: WholeFrames::new().ok(),
             buffer: Vec::new(),
             waiting: Waiting::new(Arc::clone(waiting_total)),
-            waiting_bytes_max: options.limits.waiting_bytes / options.threads.max(1),
+            waiting_bytes_max: options.limits.waiting_bytes,
+            waiting_bytes_share: options.limits.waiting_bytes / options.threads.max(1),
             newest: FxHashMap::default(),
             summary: Summary::default(),
             mapping: options.mapping,
@@ -250,11 +252,13 @@ impl<S: Sink> Worker<S> {
     }
 
     /// In the middle of a source that leaves far more open than it should: joins what is whole and closes the oldest.
+    /// Between sources that is done over all workers, who together can join more; so here they may be half above.
     pub(crate) fn relieve_if_crowded(&mut self) {
-        if self.waiting.bytes() <= self.waiting_bytes_max {
+        let is_crowded = self.waiting.total_bytes() > self.waiting_bytes_max.saturating_add(self.waiting_bytes_max / 2);
+        if !is_crowded || self.waiting.bytes() <= self.waiting_bytes_share {
             return;
         }
-        let relief = relieve(self.waiting.take(), self.waiting_bytes_max / 2);
+        let relief = relieve(self.waiting.take(), self.waiting_bytes_share / 2);
         relief.kept.into_iter().for_each(|part| self.waiting.push(part));
         for (group, fate) in relief.given_out {
             self.deliver(group, fate);
