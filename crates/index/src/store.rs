@@ -152,6 +152,8 @@ pub struct Store {
     first_of_key: FxHashMap<(Stream, SessionId), Timestamp>,
     readers: Mutex<FxHashMap<String, Result<Arc<SplitReader>, String>>>,
     certificates: OnceLock<Vec<Certificate>>,
+    /// Sessions by the proxy links that can mean them: row of the split, document.
+    partners: OnceLock<FxHashMap<u64, Vec<(u32, u32)>>>,
 }
 
 impl Store {
@@ -174,6 +176,7 @@ impl Store {
             first_of_key,
             readers: Mutex::default(),
             certificates: OnceLock::new(),
+            partners: OnceLock::new(),
         })
     }
 
@@ -362,6 +365,9 @@ impl Store {
         let mut splits: Vec<&SplitRow> = self.splits.iter().filter(in_window).collect();
         for (least, greatest) in required_certificates(&query.expr) {
             let with = catalog::splits_with(&self.catalog(), least, greatest)?;
+            if with.is_empty() {
+                return Ok(Vec::new()); // No session of the store has it, at the front end or elsewhere.
+            }
             // Behind a proxy the certificate stands in another session, which may lie in another split.
             splits.retain(|split| split.has_via || with.contains(&split.id));
         }
@@ -826,27 +832,54 @@ impl CertificateNames for Store {
 /// for the session that the link names (CONTRACT 3).
 impl Via for Store {
     fn presented(&self, session: &Session, link: SessionId) -> Option<Thumbprint> {
+        let partners = self.partners.get_or_init(|| self.find_partners());
         let mut found: Option<(bool, i64, Thumbprint)> = None;
-        for row in self.splits.iter().filter(|row| row.min_time <= session.last && session.started <= row.max_time) {
+        for &(row, document) in partners.get(&link.0).into_iter().flatten() {
+            let row = &self.splits[row as usize];
             let Ok(split) = self.reader(&row.name) else { continue };
-            let Some(times) = split.times() else { continue };
-            for document in split.with_session_or_link(link) {
-                let masked = self.masked.get(&row.name).is_some_and(|masked| masked.contains(&document));
-                let Some(partner) = split.session(document, &times).filter(|_| !masked) else { continue };
-                let overlaps = partner.started <= session.last && session.started <= partner.last;
-                let Some(presented) = partner.presented().filter(|_| overlaps) else { continue };
-                if partner.stream == session.stream || !is_partner(&partner, link) {
-                    continue;
-                }
-                let distance = (partner.started.0 - session.started.0).abs();
-                // The session of that id itself goes first, then the one nearest in time.
-                let candidate = (partner.session != link, distance, presented);
-                if found.is_none_or(|best| candidate < best) {
-                    found = Some(candidate);
-                }
+            let masked = self.masked.get(&row.name).is_some_and(|masked| masked.contains(&document));
+            let Some(times) = split.times().filter(|_| !masked) else { continue };
+            let Some(partner) = split.session(document, &times) else { continue };
+            let overlaps = partner.started <= session.last && session.started <= partner.last;
+            let Some(presented) = partner.presented().filter(|_| overlaps) else { continue };
+            if partner.stream == session.stream || !is_partner(&partner, link) {
+                continue;
+            }
+            // The session of that id itself goes first, then the one nearest in time.
+            let distance = (partner.started.0 - session.started.0).abs();
+            let candidate = (partner.session != link, distance, presented);
+            if found.is_none_or(|best| candidate < best) {
+                found = Some(candidate);
             }
         }
         found.map(|(.., presented)| presented)
+    }
+}
+
+impl Store {
+    /// Every session that a proxy link can mean, by the link's id: one pass over the columns of ids, because asking
+    /// them again for every refusal behind a proxy took half a millisecond each.
+    fn find_partners(&self) -> FxHashMap<u64, Vec<(u32, u32)>> {
+        let mut partners: FxHashMap<u64, Vec<(u32, u32)>> = FxHashMap::default();
+        let splits: Vec<_> = self.splits.iter().map(|row| self.reader(&row.name).ok()).collect();
+        for (row, split) in (0u32..).zip(&splits).filter_map(|(row, split)| Some((row, split.as_ref()?))) {
+            let Some(links) = split.column(column::LINK) else { continue };
+            for document in split.in_range(column::LINK, 0..=u64::MAX) {
+                links.values_for_doc(document).for_each(|link| partners.entry(link).or_default().push((row, document)));
+            }
+        }
+        if partners.is_empty() {
+            return partners;
+        }
+        for (row, split) in (0u32..).zip(&splits).filter_map(|(row, split)| Some((row, split.as_ref()?))) {
+            let Some(times) = split.times() else { continue };
+            for document in 0..split.len() {
+                if let Some(known) = times.session.first(document).and_then(|id| partners.get_mut(&id)) {
+                    known.push((row, document));
+                }
+            }
+        }
+        partners
     }
 }
 

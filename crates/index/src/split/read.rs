@@ -200,17 +200,6 @@ impl SplitReader {
         found
     }
 
-    /// Documents whose own id it is, or that have a proxy link to it.
-    pub(crate) fn with_session_or_link(&self, id: SessionId) -> Vec<u32> {
-        let mut documents = Vec::new();
-        for name in [column::SESSION, column::LINK] {
-            documents.extend(self.in_range(name, id.0..=id.0));
-        }
-        documents.sort_unstable();
-        documents.dedup();
-        documents
-    }
-
     /// The columns that every session has.
     pub(crate) fn times(&self) -> Option<Times> {
         Some(Times {
