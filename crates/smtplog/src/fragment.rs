@@ -3,10 +3,13 @@
 //! A session may cross files, blocks and nights. What is kept of it until it is whole is its rows in a compact form,
 //! so that joining is appending and a joined session cannot differ from one read in one go (CONTRACT 2):
 //! ```text
-//! time i64 | sequence u32 | data u32 | context u32 | connector u16 | local u8 | remote u8 | event u8 | texts
+//! connector u16 | local u8 | remote u8 | time i64 | sequence u32 | data u32 | context u32 | event u8 | texts
 //! ```
-//! all little endian; the texts are connector, local, remote, data, context. Connector and endpoints are written where
-//! they change, which is mostly once.
+//! all little endian; the texts are data, context, connector, local, remote. Connector and endpoints are written where
+//! they change, which is mostly once. What does not depend on the rows before, from the time to the context, is one
+//! stretch, so that it can be hashed as one.
+
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     SessionId, Timestamp,
@@ -138,10 +141,30 @@ pub struct Row<'a> {
     pub data: &'a [u8],
     /// What the server says about it, unquoted.
     pub context: &'a [u8],
+    /// All of the row that is the same wherever its session was cut: time, sequence, event, data and context.
+    own: &'a [u8],
+}
+
+impl Row<'_> {
+    /// The hash of this row and those before it, whose hash is `before`. Connector and endpoints are left out, because
+    /// whether a row carries them depends on where its session was cut.
+    #[inline]
+    pub(crate) fn chain_hash(&self, before: u64) -> u64 {
+        before.rotate_left(5).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ xxh3_64(self.own)
+    }
 }
 
 /// Bytes of a row's fixed part.
-const ROW_HEAD: usize = 8 + 4 + 4 + 4 + 2 + 1 + 1 + 1;
+const ROW_HEAD: usize = 2 + 1 + 1 + 8 + 4 + 4 + 4 + 1;
+
+/// What is known of a row's endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoints {
+    /// They are those of the row before in the same session.
+    AsBefore,
+    /// They may be any.
+    Any,
+}
 
 /// Endpoints longer than this are cut; the longest real one, IPv6 with zone and port, has under 70 bytes.
 const ENDPOINT_BYTES_MAX: usize = 255;
@@ -167,7 +190,8 @@ impl Fragment {
     }
 
     /// Appends a row that ends at decompressed offset `end`.
-    pub(crate) fn push(&mut self, record: &Record<'_>, end: u64) {
+    #[inline]
+    pub(crate) fn push(&mut self, record: &Record<'_>, endpoints: Endpoints, end: u64) {
         let span = &mut self.span;
         if span.records > 0 {
             let gap = record.sequence - span.last_sequence;
@@ -186,40 +210,53 @@ impl Fragment {
             Event::Sent | Event::Received => span.only_information = false,
         }
         self.end = end;
-        self.append(record);
+        self.append(record, endpoints);
     }
 
-    fn append(&mut self, record: &Record<'_>) {
+    #[inline]
+    fn append(&mut self, record: &Record<'_>, endpoints: Endpoints) {
         let start = self.rows.len();
-        self.rows.extend_from_slice(&[0; ROW_HEAD]);
-        let connector = if start == 0 { record.connector } else { Default::default() };
-        let connector_len = connector.append_to(&mut self.rows).min(usize::from(u16::MAX));
-        self.rows.truncate(start + ROW_HEAD + connector_len);
-        let local_len = append_changed(&mut self.rows, &mut self.last_local, record.local);
-        let remote_len = append_changed(&mut self.rows, &mut self.last_remote, record.remote);
+        let mut head = [0; ROW_HEAD];
+        head[4..12].copy_from_slice(&record.time.0.to_le_bytes());
+        head[12..16].copy_from_slice(&record.sequence.to_le_bytes());
+        head[16..20].copy_from_slice(&(record.data.raw.len() as u32).to_le_bytes());
+        head[20..24].copy_from_slice(&(record.context.raw.len() as u32).to_le_bytes());
+        head[24] = record.event as u8;
+        self.rows.extend_from_slice(&head);
         let data_len = record.data.append_to(&mut self.rows);
         let context_len = record.context.append_to(&mut self.rows);
-        let head = &mut self.rows[start..start + ROW_HEAD];
-        head[0..8].copy_from_slice(&record.time.0.to_le_bytes());
-        head[8..12].copy_from_slice(&record.sequence.to_le_bytes());
-        head[12..16].copy_from_slice(&(data_len as u32).to_le_bytes());
-        head[16..20].copy_from_slice(&(context_len as u32).to_le_bytes());
-        head[20..22].copy_from_slice(&(connector_len as u16).to_le_bytes());
-        head[22..25].copy_from_slice(&[local_len, remote_len, record.event as u8]);
+        if record.data.doubled || record.context.doubled {
+            self.rows[start + 16..start + 20].copy_from_slice(&(data_len as u32).to_le_bytes());
+            self.rows[start + 20..start + 24].copy_from_slice(&(context_len as u32).to_le_bytes());
+        }
+        if start == 0 {
+            let connector = record.connector.bytes();
+            let connector = &connector[..connector.len().min(usize::from(u16::MAX))];
+            self.rows.extend_from_slice(connector);
+            self.rows[0..2].copy_from_slice(&(connector.len() as u16).to_le_bytes());
+        } else if endpoints == Endpoints::AsBefore {
+            return;
+        }
+        if let Some(len) = append_changed(&mut self.rows, &mut self.last_local, record.local) {
+            self.rows[start + 2] = len;
+        }
+        if let Some(len) = append_changed(&mut self.rows, &mut self.last_remote, record.remote) {
+            self.rows[start + 3] = len;
+        }
     }
 }
 
 /// Appends an endpoint if it is neither empty nor the one written last; returns the bytes appended.
 #[inline]
-fn append_changed(rows: &mut Vec<u8>, last: &mut (u32, u8), endpoint: &[u8]) -> u8 {
+fn append_changed(rows: &mut Vec<u8>, last: &mut (u32, u8), endpoint: &[u8]) -> Option<u8> {
     let (at, len) = (last.0 as usize, usize::from(last.1));
     let endpoint = &endpoint[..endpoint.len().min(ENDPOINT_BYTES_MAX)];
     if endpoint.is_empty() || rows.get(at..at + len) == Some(endpoint) {
-        return 0;
+        return None;
     }
     *last = (rows.len() as u32, endpoint.len() as u8);
     rows.extend_from_slice(endpoint);
-    endpoint.len() as u8
+    Some(endpoint.len() as u8)
 }
 
 /// The rows in a fragment's compact form, in order. Bytes that are no rows end the iteration.
@@ -235,12 +272,14 @@ pub fn rows(mut compact: &[u8]) -> impl Iterator<Item = Row<'_>> {
 fn first_row(compact: &[u8]) -> Option<(Row<'_>, &[u8])> {
     let (head, rest) = compact.split_first_chunk::<ROW_HEAD>()?;
     let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-    let time = i64::from_le_bytes([head[0], head[1], head[2], head[3], head[4], head[5], head[6], head[7]]);
-    let (connector, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([head[20], head[21]])))?;
-    let (local, rest) = rest.split_at_checked(usize::from(head[22]))?;
-    let (remote, rest) = rest.split_at_checked(usize::from(head[23]))?;
-    let (data, rest) = rest.split_at_checked(word(12) as usize)?;
-    let (context, rest) = rest.split_at_checked(word(16) as usize)?;
-    let event = Event::from_column(&head[24..25])?;
-    Some((Row { time: Timestamp(time), sequence: word(8), event, connector, local, remote, data, context }, rest))
+    let time = i64::from_le_bytes([head[4], head[5], head[6], head[7], head[8], head[9], head[10], head[11]]);
+    let (data, rest) = rest.split_at_checked(word(16) as usize)?;
+    let (context, rest) = rest.split_at_checked(word(20) as usize)?;
+    let own = &compact[4..ROW_HEAD + data.len() + context.len()];
+    let (connector, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([head[0], head[1]])))?;
+    let (local, rest) = rest.split_at_checked(usize::from(head[2]))?;
+    let (remote, rest) = rest.split_at_checked(usize::from(head[3]))?;
+    let event = Event::from_byte(head[24])?;
+    let row = Row { time: Timestamp(time), sequence: word(12), event, connector, local, remote, data, context, own };
+    Some((row, rest))
 }

@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 
 use crate::{
     SessionId,
-    fragment::Fragment,
+    fragment::{Endpoints, Fragment},
     record::{Record, Rejection},
 };
 
@@ -92,12 +92,18 @@ impl Fragments {
     }
 
     /// Takes a row that lies at `(offset, length)`.
+    pub fn record(&mut self, record: &Record<'_>, position: (u64, u64)) {
+        self.row(record, Endpoints::Any, position);
+    }
+
+    /// As [`Fragments::record`], for a reader that knows how the row's endpoints stand to those of the row that it
+    /// handed over before.
     #[inline]
-    pub fn record(&mut self, record: &Record<'_>, (offset, length): (u64, u64)) {
+    pub(crate) fn row(&mut self, record: &Record<'_>, endpoints: Endpoints, (offset, length): (u64, u64)) {
         self.counts.kept += 1;
         let slot = self.slot(record, offset);
         let Some(fragment) = &mut self.slots[slot as usize] else { return };
-        fragment.push(record, offset + length);
+        fragment.push(record, endpoints, offset + length);
         let is_cut = fragment.span.records >= SESSION_ROWS_MAX || fragment.rows.len() >= SESSION_BYTES_MAX;
         if is_cut && !fragment.span.ended {
             fragment.span.ended = true;

@@ -46,12 +46,22 @@ pub enum Event {
 impl Event {
     /// The event that a column's text stands for.
     pub fn from_column(column: &[u8]) -> Option<Event> {
-        match column {
-            b"+" => Some(Event::Connect),
-            b"-" => Some(Event::Disconnect),
-            b">" => Some(Event::Sent),
-            b"<" => Some(Event::Received),
-            b"*" | b"" => Some(Event::Information),
+        match *column {
+            [byte] => Event::from_byte(byte),
+            [] => Some(Event::Information),
+            _ => None,
+        }
+    }
+
+    /// The event that a byte stands for.
+    #[inline]
+    pub fn from_byte(byte: u8) -> Option<Event> {
+        match byte {
+            b'+' => Some(Event::Connect),
+            b'-' => Some(Event::Disconnect),
+            b'>' => Some(Event::Sent),
+            b'<' => Some(Event::Received),
+            b'*' => Some(Event::Information),
             _ => None,
         }
     }
@@ -85,12 +95,17 @@ impl<'a> Field<'a> {
     }
 
     /// Appends [`Field::bytes`] to a buffer and says how many there were.
+    #[inline]
     pub fn append_to(self, buffer: &mut Vec<u8>) -> usize {
-        let start = buffer.len();
-        if !self.doubled {
-            buffer.extend_from_slice(self.raw);
-            return self.raw.len();
+        if self.doubled {
+            return self.append_undoubled(buffer);
         }
+        buffer.extend_from_slice(self.raw);
+        self.raw.len()
+    }
+
+    fn append_undoubled(self, buffer: &mut Vec<u8>) -> usize {
+        let start = buffer.len();
         let mut rest = self.raw;
         while let Some(quote) = memchr::memchr(b'"', rest) {
             buffer.extend_from_slice(&rest[..=quote]);

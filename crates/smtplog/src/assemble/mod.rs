@@ -41,13 +41,13 @@ impl Assembler {
     /// The session of a key whose joined rows are `parts`, in order. `sources` are left empty for the caller to fill.
     pub fn session(&mut self, stream: &Arc<Stream>, session: SessionId, span: &Span, parts: &[&[u8]]) -> Session {
         let mut state = State::new(self, stream, session, span);
-        for part in parts {
-            for row in fragment::rows(part) {
-                state.row(&row);
-            }
+        let mut hash = 0;
+        for row in parts.iter().flat_map(|part| fragment::rows(part)) {
+            state.row(&row);
+            hash = row.chain_hash(hash);
         }
         let mut session = state.finish();
-        session.rows_hash = rows_hash(parts);
+        session.rows_hash = (hash >> 32) as u32;
         session
     }
 
@@ -76,20 +76,6 @@ impl Assembler {
         }
         thumbprint
     }
-}
-
-/// xxh3-64 over the texts of all rows: the same however the rows were cut into fragments, because what differs with
-/// the cut, connectors and repeated endpoints, is left out.
-fn rows_hash(parts: &[&[u8]]) -> u32 {
-    let mut hash = 0u64;
-    for part in parts {
-        for row in fragment::rows(part) {
-            let texts = xxhash_rust::xxh3::xxh3_64_with_seed(row.data, row.time.0 as u64)
-                ^ xxhash_rust::xxh3::xxh3_64_with_seed(row.context, u64::from(row.sequence) << 8 | row.event as u64);
-            hash = hash.rotate_left(5).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ texts;
-        }
-    }
-    (hash >> 32) as u32
 }
 
 /// One session while its rows come in.

@@ -7,11 +7,13 @@
 //! ```
 //! One record is always one physical line, so blocks may be cut at any line feed.
 
-use memchr::{memchr, memrchr};
+use memchr::{memchr, memchr2, memrchr};
 
 use super::{Columns, Head, LogFormat};
 use crate::{
-    Direction, SessionId, Timestamp, naive,
+    Direction, SessionId, Timestamp,
+    fragment::Endpoints,
+    naive,
     reader::{Fragments, LINE_BYTES_MAX},
     record::{Event, Field, Record, Rejection},
 };
@@ -99,24 +101,23 @@ impl LogFormat for Exchange {
     }
 
     fn read(&self, columns: &mut Columns, block: &[u8], offset: u64, fragments: &mut Fragments) {
-        let mut clock = Clock::default();
+        let whole = memrchr(b'\n', block).map_or(0, |end| end + 1);
+        let mut previous = Previous::default();
+        let mut is_standard = *columns == Columns::STANDARD;
         let mut at = 0;
-        while at < block.len() {
-            let end = memchr(b'\n', &block[at..]).map_or(block.len(), |length| at + length + 1);
-            let line = trim_line(&block[at..end], offset + at as u64);
-            let position = (offset + at as u64, (end - at) as u64);
-            at = end;
-            if line.first() == Some(&b'#') {
-                read_metadata(&line[1..], columns);
-                continue;
+        while at < whole {
+            let rest = &block[at..whole];
+            if is_standard && let Some((record, length)) = standard_row(rest, &mut previous) {
+                fragments.row(&record, previous.endpoints_are, (offset + at as u64, length as u64));
+                at += length;
+            } else {
+                at += read_line(rest, columns, offset + at as u64, fragments);
+                is_standard = *columns == Columns::STANDARD;
+                previous = Previous::default();
             }
-            if line.is_empty() {
-                continue;
-            }
-            match record_of(line, columns, &mut clock) {
-                Ok(record) => fragments.record(&record, position),
-                Err(rejection) => fragments.rejected(rejection, position),
-            }
+        }
+        if whole < block.len() {
+            read_line(&block[whole..], columns, offset + whole as u64, fragments);
         }
     }
 
@@ -183,101 +184,140 @@ fn read_metadata(metadata: &[u8], columns: &mut Columns) {
     }
 }
 
-/// A row by whichever reader its columns allow.
-fn record_of<'a>(line: &'a [u8], columns: &Columns, clock: &mut Clock) -> Result<Record<'a>, Rejection> {
-    if line.len() > LINE_BYTES_MAX {
-        return Err(Rejection::TooLong);
+/// Reads the line at the beginning of `text` without haste: metadata, and rows that the fast path does not know.
+/// Returns its bytes with its line end.
+#[cold]
+#[inline(never)]
+fn read_line(text: &[u8], columns: &mut Columns, offset: u64, fragments: &mut Fragments) -> usize {
+    let length = memchr(b'\n', text).map_or(text.len(), |end| end + 1);
+    let position = (offset, length as u64);
+    match trim_line(&text[..length], offset) {
+        b"" => {}
+        [b'#', metadata @ ..] => read_metadata(metadata, columns),
+        line if line.len() > LINE_BYTES_MAX => fragments.rejected(Rejection::TooLong, position),
+        line => match naive::record(line, columns) {
+            Ok(record) => fragments.record(&record, position),
+            Err(rejection) => fragments.rejected(rejection, position),
+        },
     }
-    if *columns == Columns::STANDARD { record(line, clock) } else { naive::record(line, columns) }
+    length
 }
 
-/// A row of the nine standard columns, read in one pass from the left.
+/// [`Previous`], by the name that the fuzz target `records` knows.
+pub type Clock<'a> = Previous<'a>;
+
+/// A row of the nine standard columns, without its line end.
 ///
-/// Time and session id have fixed widths, the sequence number and the event are a few bytes, so only four of the
-/// eight commas have to be searched for. It agrees with [`naive::record`] on every line, which
+/// It agrees with [`naive::record`] on every line, whatever the rows before it were, which
 /// `fast_reader_agrees_with_its_slow_twin` and the fuzz target `records` check.
-pub fn record<'a>(line: &'a [u8], clock: &mut Clock) -> Result<Record<'a>, Rejection> {
-    match standard_record(line, clock) {
-        Some(record) => Ok(record),
-        None => naive::record(line, &Columns::STANDARD),
+pub fn record<'a>(line: &'a [u8], previous: &mut Previous<'a>) -> Result<Record<'a>, Rejection> {
+    match standard_row(line, previous) {
+        Some((record, length)) if length == line.len() => Ok(record),
+        _ => naive::record(line, &Columns::STANDARD),
     }
 }
 
-/// The common case; `None` sends anything unusual to the slow twin, which also names what is wrong.
-#[inline]
-fn standard_record<'a>(line: &'a [u8], clock: &mut Clock) -> Option<Record<'a>> {
-    if line.len() < 24 + 1 + 1 + 16 + 1 || line[24] != b',' {
-        return None;
-    }
-    let time = clock.read(line[..24].try_into().ok()?)?;
-    let (connector, rest) = field(&line[25..])?;
-    if rest.len() < 17 || rest[16] != b',' {
-        return None;
-    }
-    let session = session_id(rest[..16].try_into().ok()?)?;
-    let (sequence, rest) = sequence(&rest[17..])?;
-    let (local, rest) = plain_field(rest)?;
-    let (remote, rest) = plain_field(rest)?;
+/// The row of nine standard columns at the beginning of `text`, and its bytes with its line end; `None` sends
+/// anything unusual to the slow twin, which also names what is wrong.
+///
+/// The plain algorithm finds the end of the line, cuts it at commas and reads each field. Here the text is read once
+/// from the left, and the line end is found where the row stops. Rows mostly continue the session of the row before,
+/// so everything up to the event is compared with that row and only what differs is parsed; that leaves one search in
+/// most rows and two in the others. Searches run on past the line's end, because memchr goes byte by byte through less
+/// than a vector. All helpers are inlined by force: a field that is returned through memory is stored in small pieces
+/// and loaded in large ones, which stalls.
+///
+/// A row of the reference set took 91 ns to read and collect with a search for every comma, 66 with the comparisons,
+/// 47 without the search for the line end, and takes 41 now that equal endpoints are not compared once more by the
+/// fragment. Comparing by 16-byte words in place of `==` was no faster.
+#[inline(always)]
+fn standard_row<'a>(text: &'a [u8], previous: &mut Previous<'a>) -> Option<(Record<'a>, usize)> {
+    let (time, rest) = previous.time(text)?;
+    previous.endpoints_are = Endpoints::AsBefore;
+    let rest = previous.connector(rest)?;
+    let rest = previous.session(rest)?;
+    let (sequence, rest) = sequence(rest)?;
+    let rest = previous.endpoints(rest)?;
     let (event, rest) = match *rest {
-        [event, b',', ..] => (Event::from_column(&[event])?, &rest[2..]),
+        [event, b',', ..] => (Event::from_byte(event)?, &rest[2..]),
         _ => return None,
     };
     let (data, rest) = field(rest)?;
-    let context = last_field(rest)?;
-    Some(Record { time, connector, session, sequence, local, remote, event, data, context })
+    let (context, behind) = last_field(rest)?;
+    let length = text.len() - behind.len();
+    let Previous { connector, session, local, remote, .. } = *previous;
+    let record = Record { time, connector, session, sequence, local, remote, event, data, context };
+    (length <= LINE_BYTES_MAX).then_some((record, length))
 }
 
 /// A field and what follows its comma.
-#[inline]
+#[inline(always)]
 fn field(rest: &[u8]) -> Option<(Field<'_>, &[u8])> {
     if rest.first() != Some(&b'"') {
-        let comma = memchr(b',', rest)?;
-        return Some((Field::plain(&rest[..comma]), &rest[comma + 1..]));
+        let (raw, rest) = plain_field(rest)?;
+        return Some((Field::plain(raw), rest));
     }
-    let close = closing_quote(&rest[1..])? + 1;
-    let after = rest.get(close + 1..)?.strip_prefix(b",")?;
-    let raw = &rest[1..close];
-    Some((Field { raw, doubled: memchr(b'"', raw).is_some() }, after))
+    let (field, rest) = quoted_field(&rest[1..])?;
+    Some((field, rest.strip_prefix(b",")?))
 }
 
-/// A field that is never quoted; a quote in it is for the slow twin.
-#[inline]
+/// A field without quotes and what follows its comma.
+#[inline(always)]
 fn plain_field(rest: &[u8]) -> Option<(&[u8], &[u8])> {
-    let comma = memchr(b',', rest)?;
-    (rest[0] != b'"').then(|| (&rest[..comma], &rest[comma + 1..]))
+    let end = memchr2(b',', b'\n', rest)?;
+    (rest[end] == b',' && rest[0] != b'"').then(|| (&rest[..end], &rest[end + 1..]))
 }
 
-/// The last field of a row. A comma outside quotes means that the row has too many fields.
-#[inline]
-fn last_field(rest: &[u8]) -> Option<Field<'_>> {
-    let Some(quoted) = rest.strip_prefix(b"\"") else {
-        return memrchr(b',', rest).is_none().then_some(Field::plain(rest));
-    };
-    let close = closing_quote(quoted)?;
-    let raw = &quoted[..close];
-    (close + 1 == quoted.len()).then(|| Field { raw, doubled: memchr(b'"', raw).is_some() })
-}
-
-/// Where a quoted field ends: at the first quote that is not doubled.
-#[inline]
-fn closing_quote(quoted: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        at += memchr(b'"', &quoted[at..])?;
-        if quoted.get(at + 1) != Some(&b'"') {
-            return Some(at);
+/// The last field of a row and what follows its line end. A comma outside quotes means that the row has too many
+/// fields.
+#[inline(always)]
+fn last_field(rest: &[u8]) -> Option<(Field<'_>, &[u8])> {
+    match rest {
+        [b'\r', b'\n', behind @ ..] => Some((Field::plain(b""), behind)),
+        [b'"', quoted @ ..] => {
+            let (field, rest) = quoted_field(quoted)?;
+            let behind = rest.strip_prefix(b"\r\n").or(rest.strip_prefix(b"\n"));
+            behind.or(rest.is_empty().then_some(rest)).map(|behind| (field, behind))
         }
-        at += 2;
+        _ => match memchr2(b',', b'\n', rest) {
+            Some(end) if rest[end] == b',' => None,
+            Some(end) => {
+                let raw = &rest[..end];
+                Some((Field::plain(raw.strip_suffix(b"\r").unwrap_or(raw)), &rest[end + 1..]))
+            }
+            None => Some((Field::plain(rest), b"")),
+        },
     }
 }
+
+/// A field whose first quote is read, and what follows the quote that ends it: the first that is not doubled.
+#[inline]
+fn quoted_field(quoted: &[u8]) -> Option<(Field<'_>, &[u8])> {
+    let mut end = 0;
+    let mut doubled = false;
+    loop {
+        end += memchr2(b'"', b'\n', &quoted[end..])?;
+        if quoted[end] == b'\n' {
+            return None;
+        }
+        if quoted.get(end + 1) != Some(&b'"') {
+            return Some((Field { raw: &quoted[..end], doubled }, &quoted[end + 1..]));
+        }
+        doubled = true;
+        end += 2;
+    }
+}
+
+/// Digits of the largest sequence number; more than these are leading zeros, or not a number below 2^32.
+const SEQUENCE_DIGITS_MAX: usize = 10;
 
 #[inline]
 fn sequence(rest: &[u8]) -> Option<(u32, &[u8])> {
-    let mut value = 0u32;
-    for (at, &digit) in rest.iter().enumerate().take(10) {
+    let mut value = 0u64;
+    for (at, &digit) in rest.iter().enumerate().take(SEQUENCE_DIGITS_MAX + 1) {
         match digit {
-            b'0'..=b'9' => value = value.checked_mul(10)?.checked_add(u32::from(digit - b'0'))?,
-            b',' if at > 0 => return Some((value, &rest[at + 1..])),
+            b'0'..=b'9' => value = value * 10 + u64::from(digit - b'0'),
+            b',' if at > 0 => return Some((u32::try_from(value).ok()?, &rest[at + 1..])),
             _ => return None,
         }
     }
@@ -308,50 +348,116 @@ fn session_id(hex: &[u8; 16]) -> Option<SessionId> {
     (all < 16).then_some(SessionId(value))
 }
 
-/// Reads times, remembering the last second: rows of a log share it with their neighbours, so most of the 24 bytes
-/// are compared instead of parsed.
-pub struct Clock {
-    /// `yyyy-MM-ddTHH:mm:ss.` of `second`.
-    prefix: [u8; 20],
-    second: i64,
+/// What the fields of the row before said, each beside the text that said it. A field that begins with the same text
+/// says the same, and comparing is cheaper than looking for commas and reading digits.
+pub struct Previous<'a> {
+    /// `2024-03-01T06:00:`, the beginning of the time up to its second.
+    minute_text: [u8; 17],
+    minute: i64,
+    /// `,Outbound,`: the connector between its commas.
+    connector_text: &'a [u8],
+    connector: Field<'a>,
+    session_text: [u8; 16],
+    session: SessionId,
+    /// `10.0.0.10:22289,104.47.88.42:25,`: both endpoints with the commas behind them.
+    endpoints_text: &'a [u8],
+    local: &'a [u8],
+    remote: &'a [u8],
+    /// Whether session and endpoints are those of the row before. Where no row is known, a row without endpoints seems
+    /// to repeat them, which does no harm, as empty ones are not kept.
+    endpoints_are: Endpoints,
 }
 
-impl Default for Clock {
-    fn default() -> Clock {
-        Clock { prefix: *b"1970-01-01T00:00:00.", second: 0 }
+impl Default for Previous<'_> {
+    fn default() -> Self {
+        Previous {
+            minute_text: *b"1970-01-01T00:00:",
+            minute: 0,
+            connector_text: b",,",
+            connector: Field::plain(b""),
+            session_text: *b"0000000000000000",
+            session: SessionId(0),
+            endpoints_text: b",,",
+            local: b"",
+            remote: b"",
+            endpoints_are: Endpoints::Any,
+        }
     }
 }
 
-impl Clock {
-    #[inline]
-    fn read(&mut self, text: &[u8; 24]) -> Option<Timestamp> {
-        if text[..20] != self.prefix {
+impl<'a> Previous<'a> {
+    #[inline(always)]
+    fn time(&mut self, line: &'a [u8]) -> Option<(Timestamp, &'a [u8])> {
+        let (text, rest) = line.split_first_chunk::<24>()?;
+        if text[..17] != self.minute_text {
             let time = Timestamp::from_log(text)?;
-            self.prefix.copy_from_slice(&text[..20]);
-            self.second = time.0 - time.0.rem_euclid(1_000);
-            return Some(time);
+            self.minute_text.copy_from_slice(&text[..17]);
+            self.minute = time.0 - time.0.rem_euclid(60_000);
+            return Some((time, rest));
         }
-        let digits = [text[20].wrapping_sub(b'0'), text[21].wrapping_sub(b'0'), text[22].wrapping_sub(b'0')];
-        if digits.iter().any(|&digit| digit > 9) || text[23] != b'Z' {
+        let [s1, s2, m1, m2, m3] = [text[17], text[18], text[20], text[21], text[22]].map(|b| b.wrapping_sub(b'0'));
+        if s1 > 5 || s2.max(m1).max(m2).max(m3) > 9 || text[19] != b'.' || text[23] != b'Z' {
             return None;
         }
-        let ms = i64::from(digits[0]) * 100 + i64::from(digits[1]) * 10 + i64::from(digits[2]);
-        Some(Timestamp(self.second + ms))
+        let [s1, s2, m1, m2, m3] = [s1, s2, m1, m2, m3].map(i64::from);
+        Some((Timestamp(self.minute + s1 * 10_000 + s2 * 1_000 + m1 * 100 + m2 * 10 + m3), rest))
+    }
+
+    /// Reads the connector from the comma before it, and returns what follows the comma behind it.
+    #[inline(always)]
+    fn connector(&mut self, text: &'a [u8]) -> Option<&'a [u8]> {
+        if let Some(rest) = text.strip_prefix(self.connector_text) {
+            return Some(rest);
+        }
+        let (connector, rest) = field(text.strip_prefix(b",")?)?;
+        self.connector = connector;
+        self.connector_text = &text[..text.len() - rest.len()];
+        Some(rest)
+    }
+
+    #[inline(always)]
+    fn session(&mut self, text: &'a [u8]) -> Option<&'a [u8]> {
+        let (hex, rest) = text.split_first_chunk::<16>()?;
+        let rest = rest.strip_prefix(b",")?;
+        if *hex != self.session_text {
+            self.endpoints_are = Endpoints::Any;
+            self.session = session_id(hex)?;
+            self.session_text = *hex;
+        }
+        Some(rest)
+    }
+
+    #[inline(always)]
+    fn endpoints(&mut self, text: &'a [u8]) -> Option<&'a [u8]> {
+        if let Some(rest) = text.strip_prefix(self.endpoints_text) {
+            return Some(rest);
+        }
+        let (local, rest) = plain_field(text)?;
+        let (remote, rest) = plain_field(rest)?;
+        self.endpoints_are = Endpoints::Any;
+        (self.local, self.remote) = (local, remote);
+        self.endpoints_text = &text[..text.len() - rest.len()];
+        Some(rest)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
+    use proptest::{
+        collection::vec,
+        prelude::*,
+        sample::{Index, select},
+    };
 
     use super::*;
+    use crate::{fragment::Fragment, reader::Counts};
 
     const ROW: &str =
         "2024-03-01T06:00:06.307Z,Outbound,08DC399000800000,6,10.0.0.10:22289,104.47.88.42:25,>,STARTTLS,";
 
     #[track_caller]
     fn check(line: &str, expected: Result<(&str, &str, &str), Rejection>) {
-        let record = record(line.as_bytes(), &mut Clock::default());
+        let record = record(line.as_bytes(), &mut Previous::default());
         let text = |field: Field<'_>| String::from_utf8_lossy(&field.bytes()).into_owned();
         let columns = record.map(|r| (text(r.connector), text(r.data), text(r.context)));
         let columns = columns.as_ref().map(|(a, b, c)| (a.as_str(), b.as_str(), c.as_str()));
@@ -396,13 +502,102 @@ mod tests {
         assert_eq!((record.sequence, record.event, record.data.raw), (5, Event::Received, &b"d"[..]));
     }
 
+    /// Rows that resemble one another as neighbours do, with everything that a field may hold.
+    fn row() -> impl Strategy<Value = String> {
+        let minute = select(vec!["2024-03-01T06:00:", "2024-03-01T06:01:", "2024-02-30T06:00:"]);
+        let second = select(vec!["06.307Z", "06.308Z", "07.000Z", "59.999Z", "60.000Z", "06.30xZ", "06,307Z"]);
+        let connector = select(vec!["Outbound", "", "EX1\\Default EX1", r#""a, b""#, r#""a ""b"", c""#, "\"open"]);
+        let session = select(vec![
+            "08DC399000800000",
+            "08DC399000800001",
+            "08dc399000800000",
+            "0000000000000000",
+            "08DF",
+            "08DC39900080000g",
+        ]);
+        let sequence = select(vec!["0", "1", "9", "10", "4294967295", "4294967296", "00000000001", "x", ""]);
+        let local = select(vec!["", "10.0.0.10:22289", "[2001:db8::5]:53000", "\"10.0.0.10:22289\""]);
+        let remote = select(vec!["104.47.88.42:25", "", "104.47.88.43:25"]);
+        let event = select(vec![">", "<", "*", "+", "-", "", "?", "<<"]);
+        let data = select(vec![
+            "",
+            "STARTTLS",
+            "250 2.1.5 Recipient OK",
+            r#""220 ready, at Fri, 1 Mar 2024""#,
+            r#"" CN=a, O=""thawte, Inc.""""#,
+            "220 Tue, 19 Jul 2016 12:13:14 +0200",
+            r#"a "quoted" word"#,
+            r#""closed" early"#,
+            r#""never closed, "#,
+        ]);
+        let context = select(vec!["", "", "Local", r#""TLS, with comma""#, "two, fields", "\"open", r#""x"y"#]);
+        let end = select(vec!["\r\n", "\r\n", "\n", "\r\r\n", "\n\n", ""]);
+        let columns = (minute, second, connector, session, sequence, local, remote, event, data, context, end);
+        columns.prop_map(|(minute, second, connector, session, sequence, local, remote, event, data, context, end)| {
+            format!("{minute}{second},{connector},{session},{sequence},{local},{remote},{event},{data},{context}{end}")
+        })
+    }
+
+    /// Bytes cut out and others put in their place.
+    type Edit = (Index, usize, Vec<u8>);
+
+    fn log() -> impl Strategy<Value = Vec<u8>> {
+        let byte = prop_oneof![select(b",\"\r\n#0 ".to_vec()), any::<u8>()];
+        let edit = (any::<Index>(), 0usize..3, vec(byte, 0..3));
+        let plain = Just(format!("{ROW}\r\n"));
+        (vec(prop_oneof![plain, row()], 1..8), vec(edit, 0..4)).prop_map(|(rows, edits)| edited(rows.concat(), &edits))
+    }
+
+    fn edited(log: String, edits: &[Edit]) -> Vec<u8> {
+        let mut log = log.into_bytes();
+        for (at, cut, put) in edits {
+            let at = at.index(log.len() + 1);
+            log.splice(at..log.len().min(at + cut), put.iter().copied());
+        }
+        log
+    }
+
+    /// Every line by the slow path.
+    fn read_slowly(log: &[u8], fragments: &mut Fragments) {
+        let mut columns = Columns::STANDARD;
+        let mut at = 0;
+        while at < log.len() {
+            at += read_line(&log[at..], &mut columns, at as u64, fragments);
+        }
+    }
+
+    fn ended(mut fragments: Fragments) -> (Counts, Vec<Fragment>) {
+        (fragments.end(), fragments.drain_finished().collect())
+    }
+
+    #[test]
+    fn longer_lines_are_rejected() {
+        let filler = |length: usize| format!("{ROW}{}\r\n", "x".repeat(length - ROW.len()));
+        let log = [filler(LINE_BYTES_MAX), filler(LINE_BYTES_MAX + 1), filler(ROW.len())].concat();
+        let mut fragments = Fragments::default();
+        Exchange.read(&mut Columns::STANDARD.clone(), log.as_bytes(), 0, &mut fragments);
+        let counts = fragments.end();
+        let rejected: Vec<Rejection> = counts.positions.iter().map(|rejected| rejected.rejection).collect();
+        assert_eq!((counts.kept, &rejected[..]), (2, &[Rejection::TooLong][..]));
+    }
+
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
         #[test]
-        fn fast_reader_agrees_with_its_slow_twin(
-            line in r#"(2024-03-01T06:00:0[0-9]\.[0-9]{3}[ZzX],)?("?[a, "\\]{0,4}"?,){0,2}([0-9A-Fg]{15,17},)?[0-9]{0,11},[,\[1:]{0,3},?[-+<>*"]{0,2},["a,]{0,6},?["b,]{0,5}"#,
-        ) {
-            let line = line.as_bytes();
-            prop_assert_eq!(record(line, &mut Clock::default()), naive::record(line, &Columns::STANDARD));
+        fn fast_reader_agrees_with_its_slow_twin(log in log()) {
+            let mut previous = Previous::default();
+            for line in log.split(|&byte| byte == b'\n') {
+                prop_assert_eq!(record(line, &mut previous), naive::record(line, &Columns::STANDARD));
+            }
+        }
+
+        #[test]
+        fn a_block_reads_as_its_lines_do(log in log()) {
+            let (mut fast, mut slow) = (Fragments::default(), Fragments::default());
+            Exchange.read(&mut Columns::STANDARD.clone(), &log, 0, &mut fast);
+            read_slowly(&log, &mut slow);
+            prop_assert_eq!(ended(fast), ended(slow));
         }
     }
 }
