@@ -833,30 +833,37 @@ impl CertificateNames for Store {
 impl Via for Store {
     fn presented(&self, session: &Session, link: SessionId) -> Option<Thumbprint> {
         let partners = self.partners.get_or_init(|| self.find_partners());
-        let mut found: Option<(bool, i64, Thumbprint)> = None;
-        for &(row, document) in partners.get(&link.0).into_iter().flatten() {
-            let row = &self.splits[row as usize];
-            let Ok(split) = self.reader(&row.name) else { continue };
-            let masked = self.masked.get(&row.name).is_some_and(|masked| masked.contains(&document));
-            let Some(times) = split.times().filter(|_| !masked) else { continue };
-            let Some(partner) = split.session(document, &times) else { continue };
-            let overlaps = partner.started <= session.last && session.started <= partner.last;
-            let Some(presented) = partner.presented().filter(|_| overlaps) else { continue };
-            if partner.stream == session.stream || !is_partner(&partner, link) {
-                continue;
-            }
-            // The session of that id itself goes first, then the one nearest in time.
-            let distance = (partner.started.0 - session.started.0).abs();
-            let candidate = (partner.session != link, distance, presented);
-            if found.is_none_or(|best| candidate < best) {
-                found = Some(candidate);
-            }
-        }
+        let known = partners.get(&link.0).into_iter().flatten();
+        let found = known.filter_map(|&(row, document)| self.partner(session, link, row, document)).min();
         found.map(|(.., presented)| presented)
     }
 }
 
 impl Store {
+    /// What a candidate presented, if it is the partner that a link means; the session of that id itself sorts first,
+    /// then the one nearest in time. Columns decide nearly always, without the candidate's record.
+    fn partner(&self, session: &Session, link: SessionId, row: u32, document: u32) -> Option<(bool, u64, Thumbprint)> {
+        let row = &self.splits[row as usize];
+        let split = self.reader(&row.name).ok()?;
+        let masked = self.masked.get(&row.name).is_some_and(|masked| masked.contains(&document));
+        let times = split.times().filter(|_| !masked)?;
+        let (started, last) = (times.started(document)?, times.last(document)?);
+        let profile = split.column(column::PROFILE)?.first(document)?;
+        let profile = split.profiles().get(usize::try_from(profile).ok()?)?;
+        let presented = profile.negotiations.last()?.presented?;
+        let overlaps = started <= session.last && session.started <= last;
+        if !overlaps || *profile.stream == *session.stream {
+            return None;
+        }
+        let is_named = times.session.first(document) == Some(link.0);
+        // A link to the asking session's own id was made by the front end that sends for it.
+        let sends_for_it = link == session.session && profile.stream.direction == smtplog::Direction::Send;
+        if !is_named && !sends_for_it && !relays_outbound(&split.session(document, &times)?, link) {
+            return None;
+        }
+        Some((!is_named, started.0.abs_diff(session.started.0), presented))
+    }
+
     /// Every session that a proxy link can mean, by the link's id: one pass over the columns of ids, because asking
     /// them again for every refusal behind a proxy took half a millisecond each.
     fn find_partners(&self) -> FxHashMap<u64, Vec<(u32, u32)>> {
@@ -883,11 +890,10 @@ impl Store {
     }
 }
 
-/// Whether a session is the one that a link means: it has the id itself, or carries the outbound mail of the one that
-/// has it.
-fn is_partner(partner: &Session, link: SessionId) -> bool {
+/// Whether a session carries the outbound mail of the one that has this id.
+fn relays_outbound(session: &Session, link: SessionId) -> bool {
     let relays = |proxy: &ProxyLink| {
         proxy.session == link && proxy.role == ProxyRole::Relay && proxy.kind == ProxyKind::Outbound
     };
-    partner.session == link || partner.proxy.iter().any(relays)
+    session.proxy.iter().any(relays)
 }

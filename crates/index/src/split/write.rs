@@ -30,7 +30,7 @@ pub(crate) const SPLIT_SESSIONS_MAX: u32 = 500_000;
 pub(crate) const SPLIT_BYTES_MAX: usize = 128 << 20;
 
 /// Records compressed together. Larger blocks are smaller in all and slower to read one record from.
-const RECORD_BLOCK_BYTES: usize = 32 << 10;
+const RECORD_BLOCK_BYTES: usize = 16 << 10;
 
 /// What the catalog keeps of a split.
 #[derive(Clone, Debug)]
