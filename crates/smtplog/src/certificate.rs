@@ -7,7 +7,9 @@
 //! ```
 //! B and C are told apart by the row's context and read from the right, because blanks inside names are not escaped.
 
-use crate::{Text, Thumbprint, Timestamp};
+use std::cmp::Ordering;
+
+use crate::{Thumbprint, Timestamp};
 
 /// What a log says of one certificate.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -222,30 +224,47 @@ fn begins_with_key(text: &[u8]) -> bool {
     key.starts_with(b"OID.") || NAME_KEYS.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(key))
 }
 
-/// A certificate of layout A while its rows come in.
-#[derive(Default)]
-pub(crate) struct PartialCertificate {
-    pub(crate) subject: Text,
-    pub(crate) issuer: Text,
-    pub(crate) serial: Text,
+/// A certificate of layout A while its rows come in, as they are logged.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct PartialCertificate<'r> {
+    pub(crate) subject: &'r [u8],
+    pub(crate) issuer: &'r [u8],
+    pub(crate) serial: &'r [u8],
     pub(crate) thumbprint: Option<Thumbprint>,
-    pub(crate) names: Text,
+    pub(crate) names: &'r [u8],
 }
 
-impl PartialCertificate {
+impl PartialCertificate<'_> {
     /// The certificate, if its thumbprint was readable.
     pub(crate) fn finish(self) -> Option<Certificate> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let mut certificate = Certificate::bare(self.thumbprint?);
-        certificate.subject = self.subject.into();
-        certificate.issuer = self.issuer.into();
-        certificate.serial = self.serial.into();
-        certificate.names = self.names.into();
+        certificate.subject = text(self.subject);
+        certificate.issuer = text(self.issuer);
+        certificate.serial = text(self.serial);
+        certificate.names = text(self.names);
         Some(certificate)
+    }
+
+    /// Whether [`PartialCertificate::finish`] might be better than `known`. Mostly it is not, because nearly every
+    /// session shows a certificate that others showed before, and then its four strings are saved.
+    pub(crate) fn may_be_better_than(&self, known: &Certificate) -> bool {
+        let [subject, issuer, names] = [self.subject, self.issuer, self.names].map(|text| !text.is_empty());
+        match (false, subject, issuer, names, true).cmp(&known.knowledge()) {
+            Ordering::Greater => true,
+            Ordering::Less => false,
+            Ordering::Equal => {
+                let texts = [&known.subject, &known.issuer, &known.serial, &known.names].map(|text| text.as_bytes());
+                texts != [self.subject, self.issuer, self.serial, self.names] || known.not_before.is_some()
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::{prelude::*, sample::select};
+
     use super::*;
 
     const HEX: &str = "97355AF6DC2629ECCB2289C931D706332F3CF022";
@@ -298,5 +317,33 @@ mod tests {
         );
         assert_eq!(row("DirectTrust certificate authenticated as 'x'"), None);
         assert_eq!(row("DirectTrust certificate failed to authenticate"), None);
+    }
+
+    fn text() -> impl Strategy<Value = String> {
+        select(vec!["", "CN=a", "CN=b"]).prop_map(str::to_owned)
+    }
+
+    proptest! {
+        #[test]
+        fn a_certificate_that_cannot_be_better_is_not_better(
+            (subject, issuer, serial, names) in (text(), text(), text(), text()),
+            known in (text(), text(), text(), text(), any::<bool>(), any::<bool>(), any::<bool>()),
+        ) {
+            let thumbprint = Thumbprint([7; 20]);
+            let partial = PartialCertificate {
+                subject: subject.as_bytes(),
+                issuer: issuer.as_bytes(),
+                serial: serial.as_bytes(),
+                thumbprint: Some(thumbprint),
+                names: names.as_bytes(),
+            };
+            let (subject, issuer, serial, names, begins, ends, split_certain) = known;
+            let date = |is_known: bool| is_known.then_some(Timestamp(0));
+            let (not_before, not_after) = (date(begins), date(ends));
+            let known =
+                Certificate { thumbprint, not_before, not_after, split_certain, subject, issuer, serial, names };
+            let is_better = partial.finish().unwrap().is_better_than(&known);
+            prop_assert!(!is_better || partial.may_be_better_than(&known));
+        }
     }
 }

@@ -29,24 +29,45 @@ pub(super) struct Command<'r> {
     pub(super) message: Option<usize>,
 }
 
-/// The verb of a command line; verbs compare without case.
+/// The verb of a command line; verbs compare without case. Nearly all have four letters.
 pub(super) fn verb(line: &[u8]) -> Verb {
-    let word = line.split(|&byte| byte == b' ' || byte == b':').next().unwrap_or(line);
+    let ends_word = |byte: u8| byte == b' ' || byte == b':';
+    let Some(word) = line.first_chunk::<4>().filter(|_| line.get(4).is_none_or(|&byte| ends_word(byte))) else {
+        return long_verb(line.split(|&byte| ends_word(byte)).next().unwrap_or(line));
+    };
+    match folded(word) {
+        EHLO | HELO => Verb::Hello,
+        MAIL => Verb::Mail,
+        RCPT => Verb::Recipient,
+        DATA => Verb::Data,
+        BDAT => Verb::Chunk { last: is_last_chunk(line) },
+        AUTH => Verb::Auth,
+        _ => Verb::Other,
+    }
+}
+
+const EHLO: u32 = folded(b"EHLO");
+const HELO: u32 = folded(b"HELO");
+const MAIL: u32 = folded(b"MAIL");
+const RCPT: u32 = folded(b"RCPT");
+const DATA: u32 = folded(b"DATA");
+const BDAT: u32 = folded(b"BDAT");
+const AUTH: u32 = folded(b"AUTH");
+
+/// Four letters as one number, without the bit that tells upper from lower case. No other byte becomes a letter by it.
+const fn folded(word: &[u8; 4]) -> u32 {
+    u32::from_be_bytes(*word) & 0xdfdf_dfdf
+}
+
+fn long_verb(word: &[u8]) -> Verb {
     let is = |verb: &[u8]| word.eq_ignore_ascii_case(verb);
-    match word.first().map(u8::to_ascii_uppercase) {
-        Some(b'E') if is(b"EHLO") => Verb::Hello,
-        Some(b'H') if is(b"HELO") => Verb::Hello,
-        Some(b'M') if is(b"MAIL") => Verb::Mail,
-        Some(b'R') if is(b"RCPT") => Verb::Recipient,
-        Some(b'D') if is(b"DATA") => Verb::Data,
-        Some(b'B') if is(b"BDAT") => Verb::Chunk { last: is_last_chunk(line) },
-        Some(b'A') if is(b"AUTH") => Verb::Auth,
-        Some(b'S') if is(b"STARTTLS") => Verb::StartTls,
-        Some(b'X') if is(b"X-ANONYMOUSTLS") => Verb::AnonymousTls,
-        Some(b'X') if is(b"X-EXPS") => Verb::Auth,
-        Some(b'X') if is(b"XPROXYTO") => Verb::ProxyTo,
-        Some(b'X') if is(b"XPROXYFROM") => Verb::ProxyFrom,
-        Some(b'X') if is(b"XPROXY") => Verb::ProxyClient,
+    match word.first() {
+        Some(b'S' | b's') if is(b"STARTTLS") => Verb::StartTls,
+        Some(b'X' | b'x') if is(b"X-ANONYMOUSTLS") => Verb::AnonymousTls,
+        Some(b'X' | b'x') if is(b"X-EXPS") => Verb::Auth,
+        Some(b'X' | b'x') if is(b"XPROXYTO") => Verb::ProxyTo,
+        Some(b'X' | b'x') if is(b"XPROXYFROM") => Verb::ProxyFrom,
+        Some(b'X' | b'x') if is(b"XPROXY") => Verb::ProxyClient,
         _ => Verb::Other,
     }
 }
@@ -73,8 +94,17 @@ pub(super) fn address(line: &[u8]) -> &[u8] {
     }
 }
 
-/// Where the path ends: a quoted local part may hold `>` (RFC 5321 section 4.1.2).
+/// Where the path ends. Only a quoted local part, which is rare, needs a closer look.
 fn closing_bracket(path: &[u8]) -> usize {
+    match memchr::memchr2(b'>', b'"', path) {
+        Some(at) if path[at] == b'>' => at,
+        Some(_) => closing_bracket_outside_quotes(path),
+        None => path.len(),
+    }
+}
+
+/// Where the path ends: a quoted local part may hold `>` (RFC 5321 section 4.1.2).
+fn closing_bracket_outside_quotes(path: &[u8]) -> usize {
     let mut quoted = false;
     let mut escaped = false;
     for (at, &byte) in path.iter().enumerate() {
@@ -118,6 +148,25 @@ mod tests {
         check("XPROXYFROM SID=08DC399000800000", (Verb::ProxyFrom, ""));
         check("XPROXY SID=08DC399000800000", (Verb::ProxyClient, ""));
         check("", (Verb::Other, ""));
+    }
+
+    #[test]
+    fn verbs_compare_without_case() {
+        for line in ["rcpt TO:<p@q>", "RCPT:", "Rcpt"] {
+            assert_eq!(verb(line.as_bytes()), Verb::Recipient, "{line:?}");
+        }
+        for line in ["RCPTS", "RCP", "\x12CPT", "2CPT", "MAI\u{6c}\u{6c}", "X-EXPSS", ":RCPT"] {
+            assert_eq!(verb(line.as_bytes()), Verb::Other, "{line:?}");
+        }
+        assert_eq!(verb(b"x-anonymoustls"), Verb::AnonymousTls);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn paths_end_where_the_closer_look_says(path in r#"[a>"\\]{0,8}"#) {
+            let path = path.as_bytes();
+            proptest::prop_assert_eq!(closing_bracket(path), closing_bracket_outside_quotes(path));
+        }
     }
 
     #[test]

@@ -1,5 +1,9 @@
 //! Information rows: what the server says in its own words (FORMATS 1.5 to 1.8).
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use super::{
     State, tarpit_ms,
     tls::{self, TlsRow},
@@ -13,6 +17,10 @@ use crate::{
 /// Failure texts kept per session; a session that fails more often repeats itself.
 const ERRORS_MAX: usize = 16;
 
+/// Contexts that say nothing of a session. Every third information row has one of them, and need not be held against
+/// all that might be said.
+const SILENT: &[&[u8]] = &[b"", b"attempting to connect", b"Set Session Permissions"];
+
 /// Beginnings of contexts that tell a failure which is no reply.
 const FAILURES: &[&str] = &[
     "Failed to connect",
@@ -25,9 +33,18 @@ const FAILURES: &[&str] = &[
     "Server shutdown",
 ];
 
+// Built once: a searcher costs more to build than a context costs to search.
+static OUTBOUND_PROXY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("Outbound proxy from "));
+static CLIENT_PROXY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("Client proxy session for "));
+static MESSAGE_ID: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("InternetMessageId "));
+
 impl<'r> State<'_, 'r> {
     pub(super) fn information(&mut self, row: &Row<'r>) {
         let context = row.context.trim_ascii_end();
+        if SILENT.contains(&context) {
+            self.tarpit(row.data);
+            return;
+        }
         if let Some(certificate) = CertificateRow::of_context(context) {
             return self.certificate_row(certificate, row);
         }
@@ -37,11 +54,19 @@ impl<'r> State<'_, 'r> {
         if self.message_row(context) || self.auth_row(row.data, context) || self.proxy_row(row.sequence, context) {
             return;
         }
-        if let Some(ms) = tarpit_ms(row.data) {
-            self.session.tarpit_ms = self.session.tarpit_ms.saturating_add(ms);
-        } else if FAILURES.iter().any(|failure| context.starts_with(failure.as_bytes())) {
+        if self.tarpit(row.data) {
+            return;
+        }
+        if FAILURES.iter().any(|failure| context.starts_with(failure.as_bytes())) {
             self.error(context);
         }
+    }
+
+    /// Whether the row tells of a delay that the server imposed.
+    fn tarpit(&mut self, data: &[u8]) -> bool {
+        let ms = tarpit_ms(data);
+        self.session.tarpit_ms = self.session.tarpit_ms.saturating_add(ms.unwrap_or(0));
+        ms.is_some()
     }
 
     fn error(&mut self, context: &[u8]) {
@@ -72,19 +97,19 @@ impl<'r> State<'_, 'r> {
                     self.finish_certificate();
                 }
                 self.certificate_begins(row.sequence);
-                self.partial().subject = Text::from_utf8_lossy(row.data);
+                self.partial().subject = row.data;
             }
-            CertificateRow::Issuer => self.partial().issuer = Text::from_utf8_lossy(row.data),
-            CertificateRow::Serial => self.partial().serial = Text::from_utf8_lossy(row.data),
+            CertificateRow::Issuer => self.partial().issuer = row.data,
+            CertificateRow::Serial => self.partial().serial = row.data,
             CertificateRow::Thumbprint => {
                 self.certificate_begins(row.sequence);
                 self.partial().thumbprint = Thumbprint::from_hex(row.data.trim_ascii());
             }
-            CertificateRow::Names => self.partial().names = Text::from_utf8_lossy(row.data),
+            CertificateRow::Names => self.partial().names = row.data,
         }
     }
 
-    fn partial(&mut self) -> &mut PartialCertificate {
+    fn partial(&mut self) -> &mut PartialCertificate<'r> {
         self.partial.get_or_insert_default()
     }
 
@@ -116,8 +141,14 @@ impl<'r> State<'_, 'r> {
 
     /// The rows of a certificate in layout A have ended: whatever came is what is known of it.
     pub(super) fn finish_certificate(&mut self) {
-        let Some(certificate) = self.partial.take().and_then(PartialCertificate::finish) else { return };
-        let thumbprint = self.assembler.remember(certificate);
+        let Some(partial) = self.partial.take() else { return };
+        let Some(thumbprint) = partial.thumbprint else { return };
+        let known = self.assembler.certificates.get(&thumbprint);
+        if known.is_none_or(|known| partial.may_be_better_than(known))
+            && let Some(certificate) = partial.finish()
+        {
+            self.assembler.remember(certificate);
+        }
         self.show(self.certificate_side, thumbprint);
     }
 
@@ -164,8 +195,8 @@ impl<'r> State<'_, 'r> {
         if !sending && !context.starts_with(b"receiving message") {
             return false;
         }
-        let Some(at) = memchr::memmem::find(context, b"InternetMessageId ") else { return true };
-        let id = Text::from_utf8_lossy(context[at + b"InternetMessageId ".len()..].trim_ascii());
+        let Some(at) = MESSAGE_ID.find(context) else { return true };
+        let id = Text::from_utf8_lossy(context[at + MESSAGE_ID.needle().len()..].trim_ascii());
         match self.session.messages.last_mut() {
             Some(message) if !sending && message.message_id.is_none() => message.message_id = Some(id),
             _ => self.message_id = Some(id),
@@ -206,8 +237,8 @@ impl<'r> State<'_, 'r> {
             }
             return true;
         }
-        let outbound = memchr::memmem::find(context, b"Outbound proxy from ").is_some();
-        let client = !outbound && memchr::memmem::find(context, b"Client proxy session for ").is_some();
+        let outbound = OUTBOUND_PROXY.find(context).is_some();
+        let client = !outbound && CLIENT_PROXY.find(context).is_some();
         if !outbound && !client {
             return false;
         }

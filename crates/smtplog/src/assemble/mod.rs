@@ -90,7 +90,12 @@ struct State<'a, 'r> {
     reply_is_refusal: bool,
     /// Whether the next reply is the banner.
     banner_due: bool,
-    banner_name: Option<Text>,
+    /// Texts of which only the last is kept, as logged: to decode one takes as long as to read a row.
+    local: &'r [u8],
+    remote: &'r [u8],
+    helo: Option<&'r [u8]>,
+    banner: Option<&'r [u8]>,
+    greeting: Option<&'r [u8]>,
     /// Whether the client's next row is an answer to 334, not a command.
     challenge_open: bool,
     /// The negotiation that each reply lies in, for those in `session.replies`.
@@ -100,7 +105,7 @@ struct State<'a, 'r> {
     /// Certificates were seen in the current negotiation, so that an EHLO proves that TLS stands.
     certificate_seen: bool,
     certificate_side: CertificateSide,
-    partial: Option<PartialCertificate>,
+    partial: Option<PartialCertificate<'r>>,
     /// The front end's session by its raw id, while a proxy is in force.
     via: Option<SessionId>,
     proxied_to: bool,
@@ -154,7 +159,11 @@ impl<'a, 'r> State<'a, 'r> {
             reply_code: None,
             reply_is_refusal: false,
             banner_due: span.first_sequence == 0,
-            banner_name: None,
+            local: b"",
+            remote: b"",
+            helo: None,
+            banner: None,
+            greeting: None,
             challenge_open: false,
             reply_negotiations: Vec::new(),
             reply_behind_proxy: Vec::new(),
@@ -174,10 +183,10 @@ impl<'a, 'r> State<'a, 'r> {
         }
         self.session.records += 1;
         if !row.local.is_empty() {
-            self.session.local = Some(Text::from_utf8_lossy(row.local));
+            self.local = row.local;
         }
         if !row.remote.is_empty() {
-            self.session.remote = Some(Text::from_utf8_lossy(row.remote));
+            self.remote = row.remote;
         }
         match (row.event, self.session.stream.direction) {
             (Event::Sent, Direction::Send) | (Event::Received, Direction::Receive) => self.command(row),
@@ -210,8 +219,8 @@ impl<'a, 'r> State<'a, 'r> {
         self.pending.push_back(Command { verb, line: row.data, message });
     }
 
-    fn hello(&mut self, line: &[u8]) {
-        self.session.helo = Some(Text::from_utf8_lossy(command::argument(line)));
+    fn hello(&mut self, line: &'r [u8]) {
+        self.helo = Some(command::argument(line));
         if self.certificate_seen
             && let Some(negotiation) = self.session.negotiations.last_mut()
             && negotiation.tls.outcome == TlsOutcome::None
@@ -317,13 +326,13 @@ impl<'a, 'r> State<'a, 'r> {
             self.refusal(row, line, answered.map(|command| command.line));
         }
         // Where the first rows are lost, a 220 before any command is the banner all the same.
-        let is_banner = self.banner_due || (answered.is_none() && self.session.helo.is_none());
+        let is_banner = self.banner_due || (answered.is_none() && self.helo.is_none());
         if is_banner && line.code == 220 {
-            self.banner_name = reply::greeting_name(line.text).map(Text::from_utf8_lossy);
+            self.banner = Some(line.text);
         }
         let Some(command) = answered else { return };
         match command.verb {
-            Verb::Hello if line.code < 300 => self.greeting(line.text),
+            Verb::Hello if line.code < 300 => self.greeting = Some(line.text),
             Verb::Auth => self.auth_answer(line.code),
             _ => {}
         }
@@ -333,13 +342,6 @@ impl<'a, 'r> State<'a, 'r> {
         }
         if let (Some(id), Some(message)) = (reply::queued_message_id(line), self.session.messages.get_mut(message)) {
             message.message_id.get_or_insert_with(|| Text::from_utf8_lossy(id));
-        }
-    }
-
-    fn greeting(&mut self, text: &[u8]) {
-        if self.session.stream.direction == Direction::Send {
-            self.session.remote_name = reply::greeting_name(text).map(Text::from_utf8_lossy);
-            self.session.egress_ip = reply::greeted_address(text).map(Text::from_utf8_lossy);
         }
     }
 
@@ -412,21 +414,26 @@ impl<'a, 'r> State<'a, 'r> {
         for (message, progress) in self.session.messages.iter_mut().zip(&self.progress) {
             message.outcome = progress.outcome(message.to.len());
         }
-        self.finish_remote();
+        self.finish_endpoints();
+        if self.session.stream.direction == Direction::Send {
+            self.finish_remote();
+        }
         self.session.tls = self.session.negotiations.last().map(|last| last.tls.clone()).unwrap_or_default();
         self.session
     }
 
+    fn finish_endpoints(&mut self) {
+        let text = |bytes: &[u8]| (!bytes.is_empty()).then(|| Text::from_utf8_lossy(bytes));
+        (self.session.local, self.session.remote) = (text(self.local), text(self.remote));
+        self.session.helo = self.helo.map(Text::from_utf8_lossy);
+    }
+
     fn finish_remote(&mut self) {
-        if self.session.stream.direction == Direction::Receive {
-            return;
-        }
-        if self.session.remote_name.is_none() {
-            self.session.remote_name = self.banner_name.take();
-        }
+        let name = self.greeting.and_then(reply::greeting_name).or(self.banner.and_then(reply::greeting_name));
+        self.session.remote_name = name.map(Text::from_utf8_lossy);
         let behind_proxy = |link: &ProxyLink| !(link.kind == ProxyKind::Outbound && link.role == ProxyRole::Relay);
-        if self.proxied_to || self.session.proxy.iter().any(behind_proxy) {
-            self.session.egress_ip = None;
+        if !self.proxied_to && !self.session.proxy.iter().any(behind_proxy) {
+            self.session.egress_ip = self.greeting.and_then(reply::greeted_address).map(Text::from_utf8_lossy);
         }
     }
 }

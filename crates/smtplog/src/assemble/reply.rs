@@ -3,7 +3,9 @@
 //! `250-SIZE 37748736` continues; `250 OK` ends.
 //! `550 5.7.64 TenantAttribution; Relay Access Denied ATTR36 [HOST 2026-07-07T15:48:53.514Z 08DED27250BC5691]`
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use crate::{Peer, SessionId, Thumbprint, Timestamp};
 
@@ -49,9 +51,14 @@ fn is_status(word: &[u8]) -> bool {
     class && numbers == 2 && parts.next().is_none()
 }
 
+/// Built once: a searcher costs more to build than most texts cost to search.
+static ATTRIBUTION: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("ATTR"));
+static THUMBPRINT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("humbprint"));
+static HELLO: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("Hello ["));
+
 /// The attribution token, such as `ATTR36` or `ATTR3.1`.
 pub(super) fn attribution(text: &str) -> Option<&str> {
-    memmem::find_iter(text.as_bytes(), "ATTR").find_map(|at| {
+    ATTRIBUTION.find_iter(text.as_bytes()).find_map(|at| {
         let starts_word = at == 0 || !text.as_bytes()[at - 1].is_ascii_alphanumeric();
         let digits = &text.as_bytes()[at + 4..];
         let mut end = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -90,7 +97,7 @@ fn is_host(word: &str) -> bool {
 /// A thumbprint that the text names, as 4.4.317 does: `Thumbprint: HEX`.
 pub(super) fn thumbprint(text: &str) -> Option<Thumbprint> {
     let bytes = text.as_bytes();
-    memmem::find_iter(bytes, "humbprint").find_map(|at| {
+    THUMBPRINT.find_iter(bytes).find_map(|at| {
         let rest = bytes[at + "humbprint".len()..].trim_ascii_start();
         let rest = rest.strip_prefix(b":").or_else(|| rest.strip_prefix(b"=")).unwrap_or(rest).trim_ascii_start();
         let digits = rest.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
@@ -112,7 +119,7 @@ pub(super) fn greeting_name(text: &[u8]) -> Option<&[u8]> {
 
 /// The address in `host Hello [203.0.113.7] ...`.
 pub(super) fn greeted_address(text: &[u8]) -> Option<&[u8]> {
-    let hello = memmem::find(text, b"Hello [")? + b"Hello [".len();
+    let hello = HELLO.find(text)? + HELLO.needle().len();
     let close = memchr::memchr(b']', &text[hello..])?;
     (close > 0).then(|| &text[hello..hello + close])
 }

@@ -7,6 +7,7 @@ use crate::{
     Direction, MessageOutcome, NegotiationVerb, ProxyRole, Role, Session, Stream, TlsOutcome,
     certificate::Certificate,
     formats::{Columns, LogFormat, exchange::Exchange},
+    fragment::Fragment,
     reader::Fragments,
 };
 
@@ -15,23 +16,31 @@ const RECEIVED: &str = "256EE908AD8013D03E2B1BD2B0A954B4C72B7226";
 
 /// One session from rows `event,data,context`, numbered from 0 and a second apart.
 fn session(direction: Direction, rows: &[&str]) -> (Session, Vec<Certificate>) {
-    let mut log = String::new();
-    for (sequence, row) in rows.iter().enumerate() {
-        let (minute, second) = (sequence / 60, sequence % 60);
-        log += &format!(
-            "2024-03-01T06:{minute:02}:{second:02}.000Z,Outbound,08DC399000800000,{sequence},10.0.0.10:22289,104.47.88.42:25,{row}\r\n"
-        );
-    }
-    let mut fragments = Fragments::default();
-    fragments.begin(0);
-    Exchange.read(&mut Columns::STANDARD.clone(), log.as_bytes(), 0, &mut fragments);
-    let counts = fragments.end();
-    assert_eq!((counts.kept, counts.rejected), (rows.len() as u64, 0));
-    let fragment = fragments.drain_finished().next().unwrap();
+    let fragment = fragment(&log(rows));
+    assert_eq!(fragment.span.records as usize, rows.len());
     let stream = Arc::new(Stream { server: "EX1".into(), role: Role::Hub, direction });
     let mut assembler = Assembler::default();
     let session = assembler.session(&stream, fragment.session, &fragment.span, &[&fragment.rows]);
     (session, assembler.into_certificates())
+}
+
+fn log(rows: &[&str]) -> Vec<String> {
+    let row = |(sequence, row): (usize, &&str)| {
+        let (minute, second) = (sequence / 60, sequence % 60);
+        format!(
+            "2024-03-01T06:{minute:02}:{second:02}.000Z,Outbound,08DC399000800000,{sequence},10.0.0.10:22289,104.47.88.42:25,{row}\r\n"
+        )
+    };
+    rows.iter().enumerate().map(row).collect()
+}
+
+/// The one fragment of a log.
+fn fragment(log: &[String]) -> Fragment {
+    let mut fragments = Fragments::default();
+    fragments.begin(0);
+    Exchange.read(&mut Columns::STANDARD.clone(), log.concat().as_bytes(), 0, &mut fragments);
+    assert_eq!(fragments.end().rejected, 0);
+    fragments.drain_finished().next().unwrap()
 }
 
 fn sent(rows: &[&str]) -> Session {
@@ -240,4 +249,17 @@ fn a_send_session_that_never_connects_is_a_session() {
         r#"*,,"Failed to connect. Winsock error code: 10061, Win32 error code: 10061, Error Message: refused""#,
     ]);
     assert_eq!((session.records, session.complete, session.errors.len()), (3, false, 1));
+}
+
+#[test]
+fn a_cut_changes_nothing() {
+    let rows = ["+,,", "<,220 hi,", ">,EHLO a,", "<,250 b Hello [1.2.3.4],", ">,QUIT,", "<,221 bye,", "-,,Local"];
+    let log = log(&rows);
+    let stream = Arc::new(Stream { server: "EX1".into(), role: Role::Hub, direction: Direction::Send });
+    for cut in 1..rows.len() {
+        let (before, after) = (fragment(&log[..cut]), fragment(&log[cut..]));
+        let span = before.span.joined(&after.span);
+        let parts: [&[u8]; 2] = [&before.rows, &after.rows];
+        assert_eq!(Assembler::default().session(&stream, before.session, &span, &parts), sent(&rows), "{cut}");
+    }
 }

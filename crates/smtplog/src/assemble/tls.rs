@@ -1,5 +1,9 @@
 //! TLS rows: what the context column says of a negotiation (FORMATS 1.6).
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use crate::{Text, Tls, TlsOutcome};
 
 /// What a row says of the TLS negotiation it lies in.
@@ -15,10 +19,14 @@ pub(super) enum TlsRow<'r> {
     DomainCapabilities { capabilities: &'r [u8], status: &'r [u8] },
 }
 
+static SUCCEEDED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("negotiation succeeded"));
+
 /// Reads a row's data and context; `None` if it is not about TLS.
 pub(super) fn row<'r>(data: &'r [u8], context: &'r [u8]) -> Option<TlsRow<'r>> {
-    if context.starts_with(b"TLS protocol ") {
-        return memchr::memmem::find(context, b"negotiation succeeded").map(|_| TlsRow::Succeeded);
+    if let Some(protocol) = context.strip_prefix(b"TLS protocol ") {
+        let behind_name = memchr::memchr(b' ', protocol).map_or(protocol, |blank| &protocol[blank + 1..]);
+        let succeeded = behind_name.starts_with(SUCCEEDED.needle()) || SUCCEEDED.find(protocol).is_some();
+        return succeeded.then_some(TlsRow::Succeeded);
     }
     if let Some(reason) = context.strip_prefix(b"TLS negotiation failed") {
         let reason = reason.strip_prefix(b" with error ").or(reason.strip_prefix(b", ")).unwrap_or(reason);
