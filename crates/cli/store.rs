@@ -38,9 +38,7 @@ pub(crate) fn index(
 }
 
 fn run_of(outcome: Outcome<StoreSink>) -> (Run, Summary) {
-    let Outcome { sinks, sources, others, open, replaced, newest, certificates, summary, .. } = outcome;
-    // With nothing new the open sessions are those of the store, and stay there.
-    let is_changed = sources.iter().any(|source| source.read_from.is_some());
+    let Outcome { sinks, sources, others, open, replaced, newest, certificates, summary, open_changed, .. } = outcome;
     // A last line that is still waiting may be taken once the file has settled, though it does not change.
     let settled = sources.iter().filter(|source| !source.pending).map(|source| &source.stamp);
     let mut files: Vec<FileRecord> = settled.chain(&others).map(file_record).collect();
@@ -51,8 +49,9 @@ fn run_of(outcome: Outcome<StoreSink>) -> (Run, Summary) {
     files.retain(|file| !pending.contains(&&file.path));
     let run = Run {
         sinks: sinks.into_iter().map(|sink| sink.0).collect(),
-        open: is_changed.then(|| open.into_iter().map(|one| (one.session, stored_parts(one.parts))).collect()),
-        replaced: if is_changed { replaced } else { Vec::new() },
+        // With nothing new the open sessions are those of the store, and stay there.
+        open: open_changed.then(|| open.into_iter().map(|one| (one.session, stored_parts(one.parts))).collect()),
+        replaced: if open_changed { replaced } else { Vec::new() },
         sources: sources.iter().map(source_record).collect(),
         files,
         newest,
