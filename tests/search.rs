@@ -111,11 +111,7 @@ fn expression(choice: &mut Choice, sessions: &[Session], depth: usize) -> String
     match choice.below(if depth == 0 { 1 } else { 5 }) {
         // Terms of one session are true together, so that conjunctions have answers.
         1 => format!("({} {})", term(choice, &sessions[one]), term(choice, &sessions[one])),
-        2 => format!(
-            "({} OR {})",
-            expression(choice, sessions, depth - 1),
-            expression(choice, sessions, depth - 1)
-        ),
+        2 => format!("({} OR {})", expression(choice, sessions, depth - 1), expression(choice, sessions, depth - 1)),
         3 => format!("({} -{})", expression(choice, sessions, depth - 1), term(choice, &sessions[one])),
         4 => format!("({} {})", expression(choice, sessions, depth - 1), expression(choice, sessions, depth - 1)),
         _ => term(choice, &sessions[one]),
@@ -186,9 +182,8 @@ fn a_query_does_not_pair_one_certificate_with_anothers_refusal() {
     let planted = sessions.iter().find_map(|session| {
         let refused = session.replies.iter().find(|reply| reply.presented.is_some() && reply.status.is_some())?;
         let other = session.negotiations.iter().filter_map(|one| one.presented).find(|&presented| {
-            let is_refused_so = |reply: &smtplog::Reply| {
-                reply.presented == Some(presented) && reply.status == refused.status
-            };
+            let is_refused_so =
+                |reply: &smtplog::Reply| reply.presented == Some(presented) && reply.status == refused.status;
             Some(presented) != refused.presented && !session.replies.iter().any(is_refused_so)
         })?;
         Some((session.id(), other, refused.presented?, refused.status.clone()?))
@@ -205,9 +200,10 @@ fn a_query_does_not_pair_one_certificate_with_anothers_refusal() {
 fn a_refusal_behind_a_proxy_is_found_by_the_front_ends_certificate() {
     let Fleet { store, sessions, .. } = fleet();
     let relayed = sessions.iter().filter(|session| {
-        session.replies.iter().any(|reply| {
-            reply.presented_via == Some(session.session) && reply.status.as_deref() == Some("5.7.64")
-        })
+        session
+            .replies
+            .iter()
+            .any(|reply| reply.presented_via == Some(session.session) && reply.status.as_deref() == Some("5.7.64"))
     });
     let mut found = 0;
     for session in relayed {
