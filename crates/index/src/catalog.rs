@@ -11,7 +11,7 @@ use smtplog::{Direction, Role, SessionId, Stream, Thumbprint, Timestamp, certifi
 use crate::StoreError;
 
 /// Layout of the catalog and the splits. A program refuses what is newer than it knows.
-pub(crate) const LAYOUT: i64 = 1;
+pub(crate) const LAYOUT: i64 = 2;
 
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -119,6 +119,7 @@ fn check_layout(connection: &Connection, store: &Path) -> Result<(), StoreError>
         connection.query_row("SELECT value FROM meta WHERE key = 'layout'", [], |row| row.get(0)).optional()?;
     match found {
         Some(found) if found > LAYOUT => Err(StoreError::Newer { dir: store.to_owned(), found, known: LAYOUT }),
+        Some(found) if found < LAYOUT => Err(StoreError::Older { dir: store.to_owned(), found }),
         _ => Ok(()),
     }
 }

@@ -35,6 +35,11 @@ impl DictionaryBuilder {
         number
     }
 
+    /// The text of a number that was given out.
+    pub(crate) fn text(&self, number: u32) -> &[u8] {
+        text_at(&self.texts, &self.ends, number)
+    }
+
     /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
         self.texts.len() + 12 * self.ends.len()

@@ -22,6 +22,14 @@ pub enum StoreError {
         /// The newest known here.
         known: i64,
     },
+    /// The store was written by a version whose layout is not read any more.
+    #[error("the store at {} has the old layout {found}; index the logs into a new one", dir.display())]
+    Older {
+        /// The folder.
+        dir: PathBuf,
+        /// The store's layout.
+        found: i64,
+    },
     /// Another run writes to the store.
     #[error("the store at {} is being written by {holder}", dir.display())]
     Locked {

@@ -2,33 +2,32 @@
 //! decide, session by session.
 //!
 //! Every expression becomes a [`Verdict`]: documents that surely match and documents that may. Most terms are exact, so
-//! both sets are equal; texts of one reply among several, endpoints with ports, certificates behind a proxy and window
-//! edges leave a rest, which is asked of the stored records with the query's own definition
-//! ([`Query::matches_via`]). So the index can be slow where it knows little, but not wrong.
+//! both sets are equal; endpoints with ports, message ids and a few others leave a rest, which is asked of the stored
+//! records with the query's own definition ([`Query::matches_via`]). So the index can be slow where it knows little, but
+//! not wrong. What has to hold for one reply is decided in `replies.rs`.
+
+mod replies;
 
 use std::{
     ops::RangeInclusive,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
-use smtplog::{Direction, Reply, Session, SessionId, Text, Timestamp};
+use smtplog::{Session, SessionId, Timestamp};
 
+use self::replies::{Phrases, may_be_in_bracket};
 use crate::{
     StoreError,
     dictionary::Dictionary,
-    profile::{Profile, ReplyClass},
+    profile::ReplyClass,
     query::{
         Endpoint, Expr, Field, Matcher, Query, Term, Via, Words, address_of_endpoint, fold,
-        matches::{
-            Side, has, has_certificate, is_endpoint, is_mailbox, is_name, is_phrase, is_text, is_thumbprint, reply_has,
-            side,
-        },
+        matches::{has, has_certificate, is_endpoint, is_mailbox, is_name, is_phrase, is_text, is_thumbprint},
     },
     sessions::Documents,
     split::{
-        read::{SplitReader, Times, WordField},
-        schema::{column, message_id_hash_of_key, time_to_column},
+        columns::{column, message_id_hash_of_key, pair, time_to_column},
+        read::{SplitReader, Times},
     },
 };
 
@@ -92,10 +91,8 @@ pub(crate) fn execute(
     via: &dyn Via,
     deadline: Deadline,
 ) -> Result<Matches, StoreError> {
-    let Some(times) = split.times() else {
-        return Ok(Matches { documents: Documents::none(split.len()), unreadable: u64::from(split.len()) });
-    };
-    let execution = Execution { split, query, times: &times };
+    let times = split.times();
+    let execution = Execution { split, query, times, via };
     let verdict = execution.expr(&query.expr)?.and(&execution.window());
     let Verdict { mut sure, mut maybe } = verdict;
     for &document in masked {
@@ -118,10 +115,12 @@ pub(crate) fn execute(
     Ok(Matches { documents: sure, unreadable })
 }
 
+/// A query at work on a split.
 struct Execution<'a> {
     split: &'a SplitReader,
     query: &'a Query,
-    times: &'a Times,
+    times: Times<'a>,
+    via: &'a dyn Via,
 }
 
 impl Execution<'_> {
@@ -138,7 +137,7 @@ impl Execution<'_> {
             Expr::All => Ok(Verdict::exact(self.all())),
             Expr::Words(words) => self.words(words),
             Expr::Term(term) if term.field.is_of_reply() => self.at_replies(&[expr]),
-            Expr::Term(term) if term.field.is_certificate() => self.certificate(term),
+            Expr::Term(term) if term.field.is_certificate() => Ok(self.certificate(term)),
             Expr::Term(term) => self.term(term),
             Expr::Not(expr) => Ok(self.expr(expr)?.not()),
             Expr::Or(parts) => {
@@ -161,7 +160,7 @@ impl Execution<'_> {
             return Ok(verdict.and(&self.at_replies(&scoped)?));
         }
         let interact = scoped.len() > 1 && has_reply;
-        let behind_proxy = if interact { self.behind_proxy()? } else { self.none() };
+        let behind_proxy = if interact { self.behind_proxy() } else { self.none() };
         for part in &scoped {
             let mut one = self.expr(part)?;
             if Scope::of(part).certificate {
@@ -176,238 +175,239 @@ impl Execution<'_> {
     }
 
     /// Sessions with a reply whose certificate stands in a front end's session, so that it can be any.
-    fn behind_proxy(&self) -> Result<Documents, StoreError> {
-        let numbers = matching(self.split.replies(), |class| class.via);
+    fn behind_proxy(&self) -> Documents {
+        let classes = matching(self.split.replies(), |class| class.via);
         let mut documents = self.none();
-        self.split.with_replies(&numbers, &mut documents)?;
-        Ok(documents)
+        self.split.with_replies(&classes, &mut documents);
+        documents
     }
 
     /// Sessions that have a reply for which all the parts hold.
     fn at_replies(&self, parts: &[&Expr]) -> Result<Verdict, StoreError> {
-        let classes = self.split.replies();
-        let mut sure_classes = Vec::new();
-        let mut maybe_classes = Vec::new();
-        for (number, class) in classes.iter().enumerate() {
-            for direction in Direction::ALL {
-                let at = all_at_reply(parts.iter().copied(), class, direction);
-                if at.with.maybe {
-                    maybe_classes.push((number as u32, direction, at.with.sure));
-                }
-            }
-        }
-        for &(number, _, sure) in &maybe_classes {
-            let both = maybe_classes.iter().filter(|(other, ..)| *other == number).all(|(.., sure)| *sure);
-            let count = maybe_classes.iter().filter(|(other, ..)| *other == number).count();
-            if sure && both && count == Direction::ALL.len() {
-                sure_classes.push(number);
-            }
-        }
-        let (mut sure, mut maybe) = (self.none(), self.none());
-        self.split.with_replies(&numbers_of(&sure_classes), &mut sure)?;
-        let maybe_numbers: Vec<u32> = maybe_classes.iter().map(|(number, ..)| *number).collect();
-        self.split.with_replies(&numbers_of(&maybe_numbers), &mut maybe)?;
-        for phrase in parts.iter().filter_map(|part| phrase_of_text(part)) {
-            let (documents, exact) = self.split.with_phrase(WordField::Text, phrase)?;
-            maybe = maybe.and(&documents);
-            if parts.len() == 1 && exact {
-                sure = documents;
-            }
-        }
-        sure = sure.and(&self.inside_window());
+        let mut verdict = replies::at_replies(self, parts)?;
         if parts.iter().all(|part| has_alternative_without_reply(part)) {
             let mut by_session = Verdict::exact(self.all());
             for part in parts {
                 by_session = by_session.and(&self.expr(part)?);
             }
-            maybe = maybe.or(&by_session.maybe);
-        }
-        Ok(Verdict { sure, maybe })
-    }
-
-    /// A certificate of any negotiation, or one that a reply names.
-    fn certificate(&self, term: &Term) -> Result<Verdict, StoreError> {
-        let mut documents = self.profiles(|session| has_certificate(session, term))?;
-        if term.field == Field::Thumbprint {
-            let named = |class: &ReplyClass| is_thumbprint(&term.matcher, class.thumbprint);
-            let numbers: Vec<u32> = matching(self.split.replies(), named);
-            self.split.with_replies(&numbers, &mut documents)?;
-        }
-        Ok(Verdict::exact(documents))
-    }
-
-    /// Sessions whose profile, taken for a session, satisfies a predicate.
-    fn profiles(&self, predicate: impl Fn(&Session) -> bool) -> Result<Documents, StoreError> {
-        let numbers = matching(self.split.profiles(), |profile| predicate(&session_of(profile)));
-        let mut documents = self.none();
-        if numbers.len() == self.split.profiles().len() {
-            return Ok(self.all());
-        }
-        self.split.with_profiles(&numbers, &mut documents)?;
-        Ok(documents)
-    }
-
-    fn term(&self, term: &Term) -> Result<Verdict, StoreError> {
-        let matcher = &term.matcher;
-        match term.field {
-            Field::Server | Field::Role | Field::Direction | Field::Connector => self.by_profile(term),
-            Field::Tls | Field::TlsVersion | Field::Cipher | Field::Complete => self.by_profile(term),
-            Field::Error => self.failures(term),
-            Field::Helo => self.dictionary(column::HELO, self.split.names(), |name| is_text(matcher, Some(name))),
-            Field::Remote => {
-                let name = |name: &str| is_name(matcher, Some(name));
-                let by_name = self.dictionary(column::REMOTE_NAME, self.split.names(), name)?;
-                Ok(self.endpoint(column::REMOTE, matcher)?.or(&by_name))
-            }
-            Field::Local => self.endpoint(column::LOCAL, matcher),
-            Field::EgressIp => {
-                self.dictionary(column::EGRESS, self.split.hosts(), |host| is_endpoint(matcher, Some(host)))
-            }
-            Field::From => self.dictionary(column::FROM, self.split.mailboxes(), |from| is_mailbox(matcher, from)),
-            Field::To => self.dictionary(column::TO, self.split.mailboxes(), |to| is_mailbox(matcher, to)),
-            Field::MessageId => Ok(self.message_id(matcher)),
-            Field::Session => Ok(self.sessions(column::SESSION, matcher)),
-            Field::PeerSession => Ok(self.sessions(column::PEER, matcher)),
-            Field::ProxySession => Ok(self.sessions(column::LINK, matcher)),
-            Field::Started => Ok(self.started(matcher)),
-            Field::Ended => self.ended(matcher),
-            Field::Id => self.id(matcher),
-            // Resolved to thumbprints before; these hold for no session.
-            _ => Ok(Verdict::exact(self.none())),
-        }
-    }
-
-    fn by_profile(&self, term: &Term) -> Result<Verdict, StoreError> {
-        Ok(Verdict::exact(self.profiles(|session| has(session, term))?))
-    }
-
-    fn failures(&self, term: &Term) -> Result<Verdict, StoreError> {
-        let mut verdict = self.by_profile(term)?;
-        if let Matcher::Phrase(phrase) = &term.matcher {
-            verdict = verdict.or(&self.phrase(WordField::Failure, phrase)?);
-        } else {
-            verdict.maybe = self.all(); // Whether there is any failure is not indexed.
+            verdict.maybe = verdict.maybe.or(&by_session.maybe);
         }
         Ok(verdict)
     }
 
-    fn phrase(&self, field: WordField, phrase: &crate::query::Phrase) -> Result<Verdict, StoreError> {
-        let (documents, exact) = self.split.with_phrase(field, phrase)?;
-        let sure = if exact { documents.clone() } else { self.none() };
-        Ok(Verdict { sure, maybe: documents })
+    /// A certificate of any negotiation, or one that a reply names.
+    fn certificate(&self, term: &Term) -> Verdict {
+        let mut documents = self.profiles(|session| has_certificate(session, term));
+        if term.field == Field::Thumbprint {
+            let named = |class: &ReplyClass| is_thumbprint(&term.matcher, class.thumbprint);
+            let numbers: Vec<u32> = matching(self.split.replies(), named);
+            self.split.with_replies(&numbers, &mut documents);
+        }
+        Verdict::exact(documents)
+    }
+
+    /// Sessions whose profile, taken for a session, satisfies a predicate.
+    fn profiles(&self, predicate: impl Fn(&Session) -> bool) -> Documents {
+        let mut numbers = Vec::new();
+        let mut matches_all = true;
+        for (number, profile) in (0..).zip(self.split.profiles()) {
+            match profile.is_some_and(&predicate) {
+                true => numbers.push(number),
+                false => matches_all = false,
+            }
+        }
+        if matches_all {
+            return self.all();
+        }
+        let mut documents = self.none();
+        self.split.with_profiles(&numbers, &mut documents);
+        documents
+    }
+
+    fn term(&self, term: &Term) -> Result<Verdict, StoreError> {
+        let matcher = &term.matcher;
+        Ok(match term.field {
+            Field::Server | Field::Role | Field::Direction | Field::Connector => self.by_profile(term),
+            Field::Tls | Field::TlsVersion | Field::Cipher | Field::Complete => self.by_profile(term),
+            Field::Error => self.failures(term)?,
+            Field::Helo => self.of_dictionary(column::HELO, self.split.names(), |name| is_text(matcher, Some(name))),
+            Field::Remote => {
+                let name = |name: &str| is_name(matcher, Some(name));
+                let by_name = self.of_dictionary(column::REMOTE_NAME, self.split.names(), name);
+                self.endpoint(column::REMOTE, matcher).or(&by_name)
+            }
+            Field::Local => self.endpoint(column::LOCAL, matcher),
+            Field::EgressIp => {
+                self.of_dictionary(column::EGRESS, self.split.hosts(), |host| is_endpoint(matcher, Some(host)))
+            }
+            Field::From => self.mailboxes(pair::FROM, |from| is_mailbox(matcher, from)),
+            Field::To => self.mailboxes(pair::TO, |to| is_mailbox(matcher, to)),
+            Field::MessageId => self.message_id(matcher),
+            Field::Session => self.session_ids(matcher, |range, documents| {
+                self.split.column(column::SESSION).in_range(range, |document, _| documents.insert(document));
+            }),
+            Field::PeerSession => self.session_ids(matcher, |range, documents| {
+                self.insert_rows(pair::PEER, range, documents);
+            }),
+            Field::ProxySession => self.session_ids(matcher, |range, documents| {
+                self.insert_rows(pair::VIA, range.clone(), documents);
+                self.split.pairs(pair::LINK).in_range(range, |document| documents.insert(document));
+            }),
+            Field::Started => self.started(matcher),
+            Field::Ended => self.ended(matcher),
+            Field::Id => self.id(matcher),
+            // Resolved to thumbprints before; these hold for no session.
+            _ => Verdict::exact(self.none()),
+        })
+    }
+
+    fn by_profile(&self, term: &Term) -> Verdict {
+        Verdict::exact(self.profiles(|session| has(session, term)))
+    }
+
+    fn failures(&self, term: &Term) -> Result<Verdict, StoreError> {
+        let phrases = self.phrases(&term.matcher)?.sure;
+        Ok(self.by_profile(term).or(&Verdict::exact(self.with_failure(&phrases))))
+    }
+
+    /// Sessions with a failure that has one of these phrases.
+    fn with_failure(&self, phrases: &Documents) -> Documents {
+        let mut documents = self.none();
+        self.split.pairs(pair::FAILURE).for_each(|document, phrase| {
+            if phrases.contains(phrase as u32) {
+                documents.insert(document);
+            }
+        });
+        documents
+    }
+
+    /// The phrases that a matcher of texts means.
+    fn phrases(&self, matcher: &Matcher) -> Result<Phrases, StoreError> {
+        let none = Documents::none(self.split.phrases());
+        Ok(match matcher {
+            Matcher::Phrase(phrase) => {
+                Phrases { sure: self.split.with_words(phrase)?, in_bracket: may_be_in_bracket(phrase) }
+            }
+            Matcher::Present => {
+                let mut sure = none;
+                let has_text = |&number: &u32| self.split.phrase(number).is_some_and(|text| !text.is_empty());
+                (0..self.split.phrases()).filter(has_text).for_each(|number| sure.insert(number));
+                Phrases { sure, in_bracket: false }
+            }
+            _ => Phrases { sure: none, in_bracket: false },
+        })
     }
 
     /// Words anywhere: refusals, failures, HELO name, connector, or what the words look like.
     fn words(&self, words: &Words) -> Result<Verdict, StoreError> {
-        let phrase = &words.phrase;
-        let wanted = Matcher::Phrase(phrase.clone());
-        let mut verdict = self.phrase(WordField::Text, phrase)?.or(&self.phrase(WordField::Failure, phrase)?);
+        let wanted = Matcher::Phrase(words.phrase.clone());
+        let phrases = self.phrases(&wanted)?;
+        let mut verdict = replies::with_phrases(self, &phrases);
+        verdict = verdict.or(&Verdict::exact(self.with_failure(&phrases.sure)));
         let in_profile = |session: &Session| {
             crate::query::error_texts(session).any(|text| is_phrase(&wanted, text))
                 || is_phrase(&wanted, &session.connector)
         };
-        verdict = verdict.or(&Verdict::exact(self.profiles(in_profile)?));
-        verdict = verdict.or(&self.dictionary(column::HELO, self.split.names(), |name| is_phrase(&wanted, name))?);
+        verdict = verdict.or(&Verdict::exact(self.profiles(in_profile)));
+        verdict = verdict.or(&self.of_dictionary(column::HELO, self.split.names(), |name| is_phrase(&wanted, name)));
         for meaning in &words.meanings {
             verdict = verdict.or(&self.expr(meaning)?);
         }
         Ok(verdict)
     }
 
-    /// Sessions with a value of a column whose dictionary text satisfies a predicate.
-    fn dictionary(
-        &self,
-        name: &str,
-        dictionary: Dictionary<'_>,
-        predicate: impl Fn(&str) -> bool,
-    ) -> Result<Verdict, StoreError> {
-        let mut numbers = Documents::none(dictionary.len());
-        for (number, text) in dictionary.iter() {
-            if std::str::from_utf8(text).is_ok_and(&predicate) {
-                numbers.insert(number);
-            }
+    /// Sessions with a number in a dense column whose dictionary text satisfies a predicate.
+    fn of_dictionary(&self, name: &str, dictionary: Dictionary<'_>, predicate: impl Fn(&str) -> bool) -> Verdict {
+        // In a column that a session may lack a number in, numbers are one higher.
+        let numbers = numbers_with(dictionary, predicate, 1);
+        let mut documents = self.none();
+        if !numbers.is_empty() {
+            self.split.column(name).among(&numbers, |document, _| documents.insert(document));
         }
-        Ok(Verdict::exact(self.with_values(name, &numbers)))
+        Verdict::exact(documents)
     }
 
-    /// Documents with one of these values in a column of numbers.
-    fn with_values(&self, name: &str, numbers: &Documents) -> Documents {
+    /// Sessions with a sender or recipient that satisfies a predicate.
+    fn mailboxes(&self, name: pair::Name, predicate: impl Fn(&str) -> bool) -> Verdict {
+        let numbers = numbers_with(self.split.mailboxes(), predicate, 0);
         let mut documents = self.none();
-        let Some(column) = self.split.column(name) else { return documents };
-        let count = numbers.len();
-        if count == 0 {
-            return documents;
+        if !numbers.is_empty() {
+            self.split.pairs(name).among(&numbers, |document, _| documents.insert(document));
         }
-        if count <= RANGES_MAX {
-            let found = numbers.iter().flat_map(|number| self.split.in_range(name, number.into()..=number.into()));
-            found.for_each(|document| documents.insert(document));
-            return documents;
-        }
-        for document in 0..self.split.len() {
-            let mut values = column.values_for_doc(document);
-            if values.any(|value| u32::try_from(value).is_ok_and(|number| numbers.contains(number))) {
-                documents.insert(document);
-            }
-        }
-        documents
+        Verdict::exact(documents)
     }
 
-    fn in_range(&self, name: &str, range: RangeInclusive<u64>) -> Documents {
-        let mut documents = self.none();
-        self.split.in_range(name, range).into_iter().for_each(|document| documents.insert(document));
-        documents
+    /// Inserts the sessions of refusals that have a value in a range.
+    fn insert_rows(&self, name: pair::Name, range: RangeInclusive<u64>, documents: &mut Documents) {
+        let of_row = self.split.column(column::REPLY_DOCUMENT);
+        self.split.pairs(name).in_range(range, |row| {
+            if let Some(document) = of_row.get(row) {
+                documents.insert(document as u32);
+            }
+        });
     }
 
     /// By the address alone where the question allows; a question with a port leaves its addresses open.
-    fn endpoint(&self, name: &str, matcher: &Matcher) -> Result<Verdict, StoreError> {
-        let hosts = self.split.hosts();
+    fn endpoint(&self, name: &str, matcher: &Matcher) -> Verdict {
         if *matcher == Matcher::Present {
-            return Ok(Verdict::exact(self.in_range(name, 0..=u64::MAX)));
+            let mut documents = self.none();
+            self.split.column(name).in_range(1..=u64::MAX, |document, _| documents.insert(document));
+            return Verdict::exact(documents);
         }
-        let sure = self.dictionary(name, hosts, |host| is_endpoint(matcher, Some(host)))?;
-        let open = self.dictionary(name, hosts, |host| may_be_endpoint(matcher, host))?;
-        Ok(Verdict { maybe: open.maybe.or(&sure.maybe), sure: sure.sure })
+        let sure = self.of_dictionary(name, self.split.hosts(), |host| is_endpoint(matcher, Some(host)));
+        let open = self.of_dictionary(name, self.split.hosts(), |host| may_be_endpoint(matcher, host));
+        Verdict { maybe: open.maybe.or(&sure.maybe), sure: sure.sure }
     }
 
     fn message_id(&self, matcher: &Matcher) -> Verdict {
-        let maybe = match matcher {
+        let mut maybe = self.none();
+        let ids = self.split.pairs(pair::MESSAGE_ID);
+        match matcher {
             Matcher::Exact(key) => {
                 let hash = message_id_hash_of_key(key);
-                self.in_range(column::MESSAGE_ID, hash..=hash)
+                ids.in_range(hash..=hash, |document| maybe.insert(document));
             }
-            Matcher::Present | Matcher::Prefix(_) => self.in_range(column::MESSAGE_ID, 0..=u64::MAX),
-            _ => self.none(),
-        };
+            Matcher::Present | Matcher::Prefix(_) => ids.for_each_key(|document| maybe.insert(document)),
+            _ => {}
+        }
         Verdict { sure: self.none(), maybe }
     }
 
-    fn sessions(&self, name: &str, matcher: &Matcher) -> Verdict {
-        Verdict::exact(match matcher {
-            Matcher::Present => self.in_range(name, 0..=u64::MAX),
-            Matcher::Sessions(ids) => self.in_range(name, ids.start().0..=ids.end().0),
-            _ => self.none(),
-        })
+    fn session_ids(&self, matcher: &Matcher, insert: impl Fn(RangeInclusive<u64>, &mut Documents)) -> Verdict {
+        let mut documents = self.none();
+        match matcher {
+            Matcher::Present => insert(0..=u64::MAX, &mut documents),
+            Matcher::Sessions(ids) => insert(ids.start().0..=ids.end().0, &mut documents),
+            _ => {}
+        }
+        Verdict::exact(documents)
     }
 
     fn started(&self, matcher: &Matcher) -> Verdict {
         Verdict::exact(match matcher {
             Matcher::Present => self.all(),
-            Matcher::Times(times) => {
-                self.in_range(column::STARTED, time_to_column(times.start().0)..=time_to_column(times.end().0))
-            }
+            Matcher::Times(times) => self.started_in(times.start().0, times.end().0),
             _ => self.none(),
         })
     }
 
+    /// Sessions that started between two moments, both included.
+    fn started_in(&self, first: i64, last: i64) -> Documents {
+        let mut documents = self.none();
+        let range = time_to_column(first)..=time_to_column(last);
+        self.times.started.in_range(range, |document, _| documents.insert(document));
+        documents
+    }
+
     /// A session that ended did so with its last row; whether it ended is known of complete ones only.
-    fn ended(&self, matcher: &Matcher) -> Result<Verdict, StoreError> {
-        let complete = self.profiles(|session| session.complete)?;
+    fn ended(&self, matcher: &Matcher) -> Verdict {
+        let complete = self.profiles(|session| session.complete);
         let maybe = match matcher {
             Matcher::Present => self.all(),
             Matcher::Times(times) => self.with_last(|last| times.contains(&last)),
             _ => self.none(),
         };
-        Ok(Verdict { sure: maybe.clone().and(&complete), maybe })
+        Verdict { sure: maybe.clone().and(&complete), maybe }
     }
 
     fn with_last(&self, predicate: impl Fn(Timestamp) -> bool) -> Documents {
@@ -421,21 +421,23 @@ impl Execution<'_> {
     }
 
     /// `EX001/hub/send/08DC399000800000`, perhaps with `@` and a time: the number decides nearly everything.
-    fn id(&self, matcher: &Matcher) -> Result<Verdict, StoreError> {
+    fn id(&self, matcher: &Matcher) -> Verdict {
         let wanted = match matcher {
-            Matcher::Present => return Ok(Verdict::exact(self.all())),
+            Matcher::Present => return Verdict::exact(self.all()),
             Matcher::Exact(id) | Matcher::Prefix(id) => id,
-            _ => return Ok(Verdict::exact(self.none())),
+            _ => return Verdict::exact(self.none()),
         };
         let mut maybe = self.profiles(|session| {
             let stream = fold(&format!("{}/", session.stream));
             wanted.starts_with(&stream) || stream.starts_with(wanted.as_str())
-        })?;
+        });
         let number = wanted.split('/').nth(3).and_then(|rest| SessionId::from_hex(rest.get(..16)?.as_bytes()));
         if let Some(SessionId(number)) = number {
-            maybe = maybe.and(&self.in_range(column::SESSION, number..=number));
+            let mut with_number = self.none();
+            self.times.session.in_range(number..=number, |document, _| with_number.insert(document));
+            maybe = maybe.and(&with_number);
         }
-        Ok(Verdict { sure: self.none(), maybe })
+        Verdict { sure: self.none(), maybe }
     }
 
     /// Sessions of which a part lies in the window.
@@ -445,7 +447,7 @@ impl Execution<'_> {
             return Verdict::exact(self.all());
         }
         let mut documents = match window.until {
-            Some(until) if until.0 > i64::MIN => self.in_range(column::STARTED, 0..=time_to_column(until.0 - 1)),
+            Some(until) if until.0 > i64::MIN => self.started_in(i64::MIN, until.0 - 1),
             Some(_) => self.none(),
             None => self.all(),
         };
@@ -454,32 +456,12 @@ impl Execution<'_> {
         }
         Verdict::exact(documents)
     }
-
-    /// Sessions that lie in the window wholly, so that all their replies do.
-    fn inside_window(&self) -> Documents {
-        let window = self.query.window;
-        match (window.since, window.until) {
-            (None, None) => self.all(),
-            (since, until) => {
-                let since = since.map_or(0, |since| time_to_column(since.0));
-                let begun = self.in_range(column::STARTED, since..=u64::MAX);
-                match until {
-                    Some(until) => begun.and(&self.with_last(|last| last < until)),
-                    None => begun,
-                }
-            }
-        }
-    }
 }
 
-/// Values looked up one by one in a column; with more, one pass over all documents is faster.
-const RANGES_MAX: u64 = 4;
-
-fn numbers_of(numbers: &[u32]) -> Vec<u32> {
-    let mut numbers = numbers.to_vec();
-    numbers.sort_unstable();
-    numbers.dedup();
-    numbers
+/// Numbers of the texts that satisfy a predicate, in order, each higher by `above`.
+fn numbers_with(dictionary: Dictionary<'_>, predicate: impl Fn(&str) -> bool, above: u64) -> Vec<u64> {
+    let is_wanted = |text: &[u8]| std::str::from_utf8(text).is_ok_and(&predicate);
+    dictionary.iter().filter(|(_, text)| is_wanted(text)).map(|(number, _)| u64::from(number) + above).collect()
 }
 
 fn matching<T>(entries: &[T], predicate: impl Fn(&T) -> bool) -> Vec<u32> {
@@ -541,140 +523,5 @@ fn has_alternative_without_reply(expr: &Expr) -> bool {
         Expr::And(parts) => parts.iter().all(has_alternative_without_reply),
         Expr::Or(parts) => parts.iter().any(has_alternative_without_reply),
         _ => true,
-    }
-}
-
-fn phrase_of_text(expr: &Expr) -> Option<&crate::query::Phrase> {
-    match expr {
-        Expr::Term(Term { field: Field::Text, matcher: Matcher::Phrase(phrase), .. }) => Some(phrase),
-        _ => None,
-    }
-}
-
-/// Whether something holds, as far as a class of replies can tell.
-#[derive(Clone, Copy)]
-struct Tri {
-    sure: bool,
-    maybe: bool,
-}
-
-/// As in the query's definition: alternatives without and with a term on replies.
-#[derive(Clone, Copy)]
-struct AtClass {
-    without: Tri,
-    with: Tri,
-}
-
-const NO: Tri = Tri { sure: false, maybe: false };
-const OPEN: Tri = Tri { sure: false, maybe: true };
-
-fn known(holds: bool) -> Tri {
-    Tri { sure: holds, maybe: holds }
-}
-
-fn all_at_reply<'e>(parts: impl Iterator<Item = &'e Expr>, class: &ReplyClass, direction: Direction) -> AtClass {
-    let parts: Vec<AtClass> = parts.map(|part| at_reply(part, class, direction)).collect();
-    let all = |holds: fn(&AtClass) -> bool| parts.iter().all(holds);
-    let any = |holds: fn(&AtClass) -> bool| parts.iter().any(holds);
-    AtClass {
-        without: Tri { sure: all(|part| part.without.sure), maybe: all(|part| part.without.maybe) },
-        with: Tri {
-            sure: all(|part| part.without.sure || part.with.sure) && any(|part| part.with.sure),
-            maybe: all(|part| part.without.maybe || part.with.maybe) && any(|part| part.with.maybe),
-        },
-    }
-}
-
-fn at_reply(expr: &Expr, class: &ReplyClass, direction: Direction) -> AtClass {
-    match expr {
-        Expr::Term(term) if term.field == Field::Text => AtClass { without: NO, with: OPEN },
-        Expr::Term(term) if term.field.is_of_reply() => {
-            AtClass { without: NO, with: known(reply_has(&reply_of(class), term)) }
-        }
-        Expr::Term(term) => AtClass { without: certificate_at(term, class, direction), with: NO },
-        Expr::And(parts) => all_at_reply(parts.iter(), class, direction),
-        Expr::Or(parts) => {
-            let parts: Vec<AtClass> = parts.iter().map(|part| at_reply(part, class, direction)).collect();
-            let any = |tri: fn(&AtClass) -> Tri| Tri {
-                sure: parts.iter().any(|part| tri(part).sure),
-                maybe: parts.iter().any(|part| tri(part).maybe),
-            };
-            AtClass { without: any(|part| part.without), with: any(|part| part.with) }
-        }
-        _ => AtClass { without: OPEN, with: OPEN },
-    }
-}
-
-fn certificate_at(term: &Term, class: &ReplyClass, direction: Direction) -> Tri {
-    let presented = match class.presented {
-        None if class.via => OPEN,
-        presented => known(is_thumbprint(&term.matcher, presented)),
-    };
-    let received = known(is_thumbprint(&term.matcher, class.received));
-    let named = known(is_thumbprint(&term.matcher, class.thumbprint));
-    match side(term.field, direction) {
-        Side::Presented => presented,
-        Side::Received => received,
-        Side::Any => Tri {
-            sure: presented.sure || received.sure || named.sure,
-            maybe: presented.maybe || received.maybe || named.maybe,
-        },
-    }
-}
-
-/// A class as a reply, for the query's own predicates.
-fn reply_of(class: &ReplyClass) -> Reply {
-    Reply {
-        time: Timestamp(0),
-        sequence: 0,
-        side: class.side,
-        code: class.code,
-        status: class.status.clone(),
-        text: Text::default(),
-        attr: class.attr.clone(),
-        peer: None,
-        thumbprint: class.thumbprint,
-        to: None,
-        presented: class.presented,
-        received: class.received,
-        presented_via: None,
-    }
-}
-
-/// A profile as a session, for the query's own predicates.
-pub(crate) fn session_of(profile: &Profile) -> Session {
-    let negotiation = |shared: &crate::profile::ProfileNegotiation| smtplog::Negotiation {
-        sequence: 0,
-        verb: shared.verb,
-        tls: shared.tls.clone(),
-        presented: shared.presented,
-        received: shared.received,
-    };
-    Session {
-        stream: Arc::clone(&profile.stream),
-        session: SessionId(0),
-        repeated: false,
-        connector: profile.connector.clone(),
-        started: Timestamp(0),
-        ended: None,
-        last: Timestamp(0),
-        complete: profile.complete,
-        local: None,
-        remote: None,
-        remote_name: None,
-        helo: None,
-        egress_ip: None,
-        tls: profile.tls(),
-        negotiations: profile.negotiations.iter().map(negotiation).collect(),
-        replies: Vec::new(),
-        messages: Vec::new(),
-        proxy: Vec::new(),
-        auth: profile.auth.clone(),
-        errors: Vec::new(),
-        tarpit_ms: 0,
-        records: 0,
-        repeated_sequences: 0,
-        sources: Vec::new(),
-        rows_hash: 0,
     }
 }

@@ -6,6 +6,7 @@ mod dictionary;
 mod error;
 mod execute;
 mod fragments;
+mod packed;
 mod profile;
 pub mod query;
 mod sessions;

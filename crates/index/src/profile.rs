@@ -2,37 +2,21 @@
 //!
 //! A fleet has a few hundred combinations of server, connector, TLS parameters and certificates, and as few of code,
 //! status and certificate among its refusals. Each combination is kept once per split and numbered; a session has the
-//! number of its [`Profile`] and those of its [`ReplyClass`]es. A query on these fields is answered on the few
+//! number of its profile and those of its [`ReplyClass`]es. A query on these fields is answered on the few
 //! combinations first and becomes a handful of postings. The same-reply rule (CONTRACT 5) is exact there: a class
 //! *is* the pairing of certificate, code and status.
 
 use std::sync::Arc;
 
 use smtplog::{
-    Auth, AuthOutcome, Direction, Negotiation, NegotiationVerb, ReplySide, Role, Session, Stream, Text, Thumbprint,
-    Tls, TlsOutcome,
+    Auth, AuthOutcome, Direction, Negotiation, NegotiationVerb, ReplySide, Role, Session, SessionId, Stream, Text,
+    Thumbprint, Timestamp, Tls, TlsOutcome,
 };
 
-use crate::codec::{Decoder, put_number, put_text};
-
-/// What sessions share: stream, connector, negotiations without their sequence numbers, AUTH without its user.
-#[derive(Clone, Debug)]
-pub(crate) struct Profile {
-    pub(crate) stream: Arc<Stream>,
-    pub(crate) connector: Text,
-    pub(crate) complete: bool,
-    pub(crate) negotiations: Vec<ProfileNegotiation>,
-    pub(crate) auth: Option<Auth>,
-}
-
-/// A negotiation without its sequence number.
-#[derive(Clone, Debug)]
-pub(crate) struct ProfileNegotiation {
-    pub(crate) verb: NegotiationVerb,
-    pub(crate) tls: Tls,
-    pub(crate) presented: Option<Thumbprint>,
-    pub(crate) received: Option<Thumbprint>,
-}
+use crate::{
+    codec::{Decoder, put_number, put_text},
+    dictionary::Dictionary,
+};
 
 /// What refusals share: who gave it, code, status, attribution, and the certificates of their negotiation.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,38 +57,70 @@ pub(crate) fn put_negotiation(out: &mut Vec<u8>, negotiation: &Negotiation) {
     put_thumbprint(out, negotiation.received);
 }
 
-impl Profile {
-    /// Reads what [`put_profile`] wrote.
-    pub(crate) fn decode(bytes: &[u8], known: &[ProfileNegotiation]) -> Option<Profile> {
-        let from = &mut Decoder::new(bytes);
-        let server = std::str::from_utf8(from.text()?).ok()?.into();
-        let role = *Role::ALL.get(usize::from(from.byte()?))?;
-        let direction = *Direction::ALL.get(usize::from(from.byte()?))?;
-        let connector = text(from)?;
-        let complete = from.byte()? != 0;
-        let count = from.number()?;
-        let negotiation = |from: &mut Decoder<'_>| known.get(usize::try_from(from.number()?).ok()?).cloned();
-        let negotiations = (0..count).map(|_| negotiation(from)).collect::<Option<Vec<_>>>()?;
-        let auth = if from.byte()? == 0 { None } else { Some(auth(from)?) };
-        let stream = Arc::new(Stream { server, role, direction });
-        Some(Profile { stream, connector, complete, negotiations, auth })
-    }
+/// Reads what [`put_profile`] wrote: a session that has nothing but what its profile says. Negotiations come from their
+/// dictionary.
+pub(crate) fn profile(bytes: &[u8], negotiations: Dictionary<'_>) -> Option<Session> {
+    let from = &mut Decoder::new(bytes);
+    let server = std::str::from_utf8(from.text()?).ok()?.into();
+    let role = *Role::ALL.get(usize::from(from.byte()?))?;
+    let direction = *Direction::ALL.get(usize::from(from.byte()?))?;
+    let connector = text(from)?;
+    let complete = from.byte()? != 0;
+    let count = from.number()?;
+    let known = |from: &mut Decoder<'_>| negotiation(negotiations.text(from.small()?)?);
+    let negotiations = (0..count).map(|_| known(from)).collect::<Option<Vec<_>>>()?;
+    let auth = if from.byte()? == 0 { None } else { Some(auth(from)?) };
+    Some(Session {
+        connector,
+        complete,
+        tls: negotiations.last().map(|last| last.tls.clone()).unwrap_or_default(),
+        negotiations,
+        auth,
+        ..empty(Arc::new(Stream { server, role, direction }))
+    })
+}
 
-    /// TLS of the last negotiation, which is the session's.
-    pub(crate) fn tls(&self) -> Tls {
-        self.negotiations.last().map(|last| last.tls.clone()).unwrap_or_default()
+/// A session of which only the stream is known.
+fn empty(stream: Arc<Stream>) -> Session {
+    Session {
+        stream,
+        session: SessionId(0),
+        repeated: false,
+        connector: Text::default(),
+        started: Timestamp(0),
+        ended: None,
+        last: Timestamp(0),
+        complete: false,
+        local: None,
+        remote: None,
+        remote_name: None,
+        helo: None,
+        egress_ip: None,
+        tls: Tls::default(),
+        negotiations: Vec::new(),
+        replies: Vec::new(),
+        messages: Vec::new(),
+        proxy: Vec::new(),
+        auth: None,
+        errors: Vec::new(),
+        tarpit_ms: 0,
+        records: 0,
+        repeated_sequences: 0,
+        sources: Vec::new(),
+        rows_hash: 0,
     }
 }
 
-/// Reads what [`put_negotiation`] wrote.
-pub(crate) fn negotiation(bytes: &[u8]) -> Option<ProfileNegotiation> {
+/// Reads what [`put_negotiation`] wrote; its sequence number is the record's to say.
+pub(crate) fn negotiation(bytes: &[u8]) -> Option<Negotiation> {
     let from = &mut Decoder::new(bytes);
     let verb = match from.byte()? {
         0 => NegotiationVerb::StartTls,
         1 => NegotiationVerb::AnonymousTls,
         _ => NegotiationVerb::Unknown,
     };
-    Some(ProfileNegotiation { verb, tls: tls(from)?, presented: thumbprint(from)?, received: thumbprint(from)? })
+    let (tls, presented, received) = (tls(from)?, thumbprint(from)?, thumbprint(from)?);
+    Some(Negotiation { sequence: 0, verb, tls, presented, received })
 }
 
 fn auth(from: &mut Decoder<'_>) -> Option<Auth> {

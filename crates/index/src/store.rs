@@ -8,19 +8,17 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension};
 use rustc_hash::FxHashMap;
-use smtplog::{
-    ProxyKind, ProxyLink, ProxyRole, Reply, Session, SessionId, Stream, Thumbprint, Timestamp, certificate::Certificate,
-};
+use smtplog::{Reply, Session, SessionId, Stream, Thumbprint, Timestamp, certificate::Certificate};
 
 use crate::{
     StoreError,
     catalog::{self, SplitRow},
-    execute::{Deadline, execute, session_of},
-    query::{CertificateName, CertificateNames, Expr, Field, Matcher, Query, Via, Window},
+    execute::{Deadline, execute},
+    query::{Asking, CertificateName, CertificateNames, Expr, Field, Matcher, Query, Via, Window},
     sessions::Documents,
     split::{
-        read::{SplitReader, Times},
-        schema::column,
+        columns::{column, pair},
+        read::SplitReader,
     },
 };
 
@@ -152,8 +150,8 @@ pub struct Store {
     first_of_key: FxHashMap<(Stream, SessionId), Timestamp>,
     readers: Mutex<FxHashMap<String, Result<Arc<SplitReader>, String>>>,
     certificates: OnceLock<Vec<Certificate>>,
-    /// Sessions by the proxy links that can mean them: row of the split, document.
-    partners: OnceLock<FxHashMap<u64, Vec<(u32, u32)>>>,
+    /// Sessions that a proxy link can mean, by the links asked for so far.
+    partners: Mutex<FxHashMap<SessionId, Vec<Partner>>>,
 }
 
 impl Store {
@@ -176,7 +174,7 @@ impl Store {
             first_of_key,
             readers: Mutex::default(),
             certificates: OnceLock::new(),
-            partners: OnceLock::new(),
+            partners: Mutex::default(),
         })
     }
 
@@ -202,8 +200,9 @@ impl Store {
         for answer in self.answers(&query, options.verify, deadline, &mut hits.missing)? {
             hits.total += answer.documents.len();
             let split = found.len();
+            let times = answer.split.times();
             best.extend(answer.documents.iter().filter_map(|document| {
-                let started = answer.times.started(document)?;
+                let started = times.started(document)?;
                 Some(Place { started, split, document })
             }));
             keep_best(&mut best, options);
@@ -212,7 +211,7 @@ impl Store {
         sort_places(&mut best, options.sort);
         for place in best.iter().take(options.limit.unwrap_or(usize::MAX)) {
             let answer = &found[place.split];
-            match answer.split.session(place.document, &answer.times) {
+            match answer.split.session(place.document, &answer.split.times()) {
                 Some(session) => hits.sessions.push(self.named(session)),
                 None => note_missing(&mut hits.missing, answer.name, "damaged: a record cannot be read"),
             }
@@ -233,11 +232,13 @@ impl Store {
                 answer.count_profiles(by, &mut counts);
                 continue;
             }
+            let times = answer.split.times();
+            self.prepare(&answer.links());
             for (at, document) in answer.documents.iter().enumerate() {
                 if at.is_multiple_of(1_024) {
                     deadline.check()?;
                 }
-                match answer.split.session(document, &answer.times) {
+                match answer.split.session(document, &times) {
                     Some(session) => {
                         self.count(&query, by, over, by_reply, &self.named(session), &mut counts);
                     }
@@ -344,13 +345,16 @@ impl Store {
                 note_missing(missing, &row.name, &format!("damaged: wrong checksum of {}", damaged.join(", ")));
                 continue;
             }
+            if asks_for_words(&query.expr) && !split.has_words() {
+                note_missing(missing, &row.name, "damaged: its words cannot be read");
+                continue;
+            }
             let masked = self.masked.get(&row.name).map_or(&[][..], Vec::as_slice);
             let matches = execute(&split, query, masked, self, deadline)?;
             if matches.unreadable > 0 {
                 note_missing(missing, &row.name, "damaged: some records cannot be read");
             }
-            let Some(times) = split.times() else { continue };
-            answers.push(Answer { name: &row.name, split, times, documents: matches.documents });
+            answers.push(Answer { name: &row.name, split, documents: matches.documents });
         }
         Ok(answers)
     }
@@ -427,7 +431,7 @@ impl Store {
     fn values_of(&self, field: Field, session: &Session, reply: Option<&Reply>) -> Vec<Option<String>> {
         let certificates = match reply {
             Some(reply) => {
-                let via = || reply.presented_via.and_then(|link| self.presented(session, link));
+                let via = || reply.presented_via.and_then(|link| self.presented(&Asking::of(session), link));
                 (reply.presented.or_else(via), reply.received)
             }
             None => (session.presented(), session.received()),
@@ -533,31 +537,55 @@ fn text_without_bracket(reply: &Reply) -> String {
 struct Answer<'a> {
     name: &'a str,
     split: Arc<SplitReader>,
-    times: Times,
     documents: Documents,
 }
 
 impl Answer<'_> {
+    /// Proxy links of the refusals of these sessions.
+    fn links(&self) -> Vec<SessionId> {
+        let of_row = self.split.column(column::REPLY_DOCUMENT);
+        let mut links = Vec::new();
+        self.split.pairs(pair::VIA).for_each(|row, link| {
+            if of_row.get(row).is_some_and(|document| self.documents.contains(document as u32)) {
+                links.push(SessionId(link));
+            }
+        });
+        links
+    }
+
+    /// Calls `found` with every refusal of these sessions: session and class.
+    fn for_each_reply(&self, mut found: impl FnMut(u32, u64)) {
+        let classes = self.split.column(column::REPLY_CLASS);
+        self.split.column(column::REPLY_DOCUMENT).for_each(|row, document| {
+            if let Some(class) = classes.get(row).filter(|_| self.documents.contains(document as u32)) {
+                found(document as u32, class);
+            }
+        });
+    }
+
     /// Counts by fields that the profile has, without reading a record.
     fn count_profiles(&self, by: &[Field], counts: &mut BTreeMap<GroupKey, GroupRow>) {
-        let Some(profiles) = self.split.column(column::PROFILE) else { return };
-        let replies = self.split.column(column::REPLY);
+        let (profiles, times) = (self.split.column(column::PROFILE), self.split.times());
         let values: Vec<Vec<Option<String>>> = self
             .split
             .profiles()
-            .iter()
-            .map(|profile| by.iter().map(|&field| value_of_profile(field, &session_of(profile))).collect())
+            .map(|profile| by.iter().map(|&field| value_of_profile(field, profile?)).collect())
             .collect();
         let mut rows: Vec<Option<GroupRow>> = vec![None; values.len()];
         for document in self.documents.iter() {
-            let (Some(profile), Some(started)) = (profiles.first(document), self.times.started(document)) else {
+            let (Some(profile), Some(started)) = (profiles.get(document), times.started(document)) else {
                 continue;
             };
             let Some(row) = rows.get_mut(profile as usize) else { continue };
             let row = row.get_or_insert_with(|| GroupRow::new(values[profile as usize].clone(), None, started));
-            let refusals = replies.as_ref().map_or(0, |replies| replies.values_for_doc(document).count());
-            row.count(started, true, refusals as u64);
+            row.count(started, true, 0);
         }
+        self.for_each_reply(|document, _| {
+            let profile = profiles.get(document).and_then(|profile| rows.get_mut(profile as usize));
+            if let Some(Some(row)) = profile {
+                row.replies += 1;
+            }
+        });
         for row in rows.into_iter().flatten() {
             let key = GroupKey { time: None, values: row.values.clone() };
             match counts.get_mut(&key) {
@@ -570,24 +598,21 @@ impl Answer<'_> {
     }
 
     fn count_certificates(&self, used: &mut BTreeMap<Thumbprint, CertificateUse>) {
-        let Some(profiles) = self.split.column(column::PROFILE) else { return };
-        let mut by_profile: Vec<Option<(u64, Timestamp, Timestamp)>> = vec![None; self.split.profiles().len()];
-        let mut refusals: FxHashMap<u64, u64> = FxHashMap::default();
-        let replies = self.split.column(column::REPLY);
+        let (profiles, times) = (self.split.column(column::PROFILE), self.split.times());
+        let mut by_profile: Vec<Option<(u64, Timestamp, Timestamp)>> = vec![None; self.split.profiles().count()];
         for document in self.documents.iter() {
-            let (Some(profile), Some(started)) = (profiles.first(document), self.times.started(document)) else {
+            let (Some(profile), Some(started)) = (profiles.get(document), times.started(document)) else {
                 continue;
             };
             if let Some(row) = by_profile.get_mut(profile as usize) {
                 let (count, first, last) = row.get_or_insert((0, started, started));
                 (*count, *first, *last) = (*count + 1, started.min(*first), started.max(*last));
             }
-            for class in replies.iter().flat_map(|replies| replies.values_for_doc(document)) {
-                *refusals.entry(class).or_default() += 1;
-            }
         }
-        for (profile, row) in self.split.profiles().iter().zip(by_profile) {
-            let Some((count, first, last)) = row else { continue };
+        let mut refusals: FxHashMap<u64, u64> = FxHashMap::default();
+        self.for_each_reply(|_, class| *refusals.entry(class).or_default() += 1);
+        for (profile, row) in self.split.profiles().zip(by_profile) {
+            let (Some(profile), Some((count, first, last))) = (profile, row) else { continue };
             let presented: Vec<_> = profile.negotiations.iter().filter_map(|one| one.presented).collect();
             let received: Vec<_> = profile.negotiations.iter().filter_map(|one| one.received).collect();
             for (thumbprints, is_presented) in [(presented, true), (received, false)] {
@@ -687,6 +712,17 @@ fn has_names(expr: &Expr) -> bool {
         }
         Expr::Not(expr) => has_names(expr),
         Expr::And(parts) | Expr::Or(parts) => parts.iter().any(has_names),
+    }
+}
+
+/// Whether the words of phrases are asked for.
+fn asks_for_words(expr: &Expr) -> bool {
+    match expr {
+        Expr::All => false,
+        Expr::Words(_) => true,
+        Expr::Term(term) => matches!(term.matcher, Matcher::Phrase(_)),
+        Expr::Not(expr) => asks_for_words(expr),
+        Expr::And(parts) | Expr::Or(parts) => parts.iter().any(asks_for_words),
     }
 }
 
@@ -831,69 +867,80 @@ impl CertificateNames for Store {
 /// Finds the front end's session: in another stream, of overlapping time, whose own id is the link's, or which relays
 /// for the session that the link names (CONTRACT 3).
 impl Via for Store {
-    fn presented(&self, session: &Session, link: SessionId) -> Option<Thumbprint> {
-        let partners = self.partners.get_or_init(|| self.find_partners());
-        let known = partners.get(&link.0).into_iter().flatten();
-        let found = known.filter_map(|&(row, document)| self.partner(session, link, row, document)).min();
-        found.map(|(.., presented)| presented)
+    fn presented(&self, asking: &Asking<'_>, link: SessionId) -> Option<Thumbprint> {
+        self.prepare(&[link]);
+        let partners = self.partners.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let overlaps = |partner: &&Partner| {
+            let in_time = partner.started <= asking.last && asking.started <= partner.last;
+            // A link to the asking session's own id was made by the front end that sends for it.
+            let sends_for_it = link == asking.session && partner.stream.direction == smtplog::Direction::Send;
+            in_time && *partner.stream != *asking.stream && (partner.is_named || partner.relays || sends_for_it)
+        };
+        let candidates = partners.get(&link)?.iter().filter(overlaps);
+        let nearness =
+            |partner: &Partner| (!partner.is_named, partner.started.0.abs_diff(asking.started.0), partner.presented);
+        candidates.map(nearness).min().map(|(.., presented)| presented)
+    }
+
+    fn prepare(&self, links: &[SessionId]) {
+        let mut partners = self.partners.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut wanted: Vec<u64> =
+            links.iter().filter(|link| !partners.contains_key(link)).map(|link| link.0).collect();
+        if wanted.is_empty() {
+            return;
+        }
+        wanted.sort_unstable();
+        wanted.dedup();
+        partners.extend(wanted.iter().map(|&link| (SessionId(link), Vec::new())));
+        for row in &self.splits {
+            if let Ok(split) = self.reader(&row.name) {
+                let masked = self.masked.get(&row.name).map_or(&[][..], Vec::as_slice);
+                find_partners(&split, &wanted, masked, &mut partners);
+            }
+        }
     }
 }
 
-impl Store {
-    /// What a candidate presented, if it is the partner that a link means; the session of that id itself sorts first,
-    /// then the one nearest in time. Columns decide nearly always, without the candidate's record.
-    fn partner(&self, session: &Session, link: SessionId, row: u32, document: u32) -> Option<(bool, u64, Thumbprint)> {
-        let row = &self.splits[row as usize];
-        let split = self.reader(&row.name).ok()?;
-        let masked = self.masked.get(&row.name).is_some_and(|masked| masked.contains(&document));
-        let times = split.times().filter(|_| !masked)?;
-        let (started, last) = (times.started(document)?, times.last(document)?);
-        let profile = split.column(column::PROFILE)?.first(document)?;
-        let profile = split.profiles().get(usize::try_from(profile).ok()?)?;
-        let presented = profile.negotiations.last()?.presented?;
-        let overlaps = started <= session.last && session.started <= last;
-        if !overlaps || *profile.stream == *session.stream {
-            return None;
-        }
-        let is_named = times.session.first(document) == Some(link.0);
-        // A link to the asking session's own id was made by the front end that sends for it.
-        let sends_for_it = link == session.session && profile.stream.direction == smtplog::Direction::Send;
-        if !is_named && !sends_for_it && !relays_outbound(&split.session(document, &times)?, link) {
-            return None;
-        }
-        Some((!is_named, started.0.abs_diff(session.started.0), presented))
-    }
-
-    /// Every session that a proxy link can mean, by the link's id: one pass over the columns of ids, because asking
-    /// them again for every refusal behind a proxy took half a millisecond each.
-    fn find_partners(&self) -> FxHashMap<u64, Vec<(u32, u32)>> {
-        let mut partners: FxHashMap<u64, Vec<(u32, u32)>> = FxHashMap::default();
-        let splits: Vec<_> = self.splits.iter().map(|row| self.reader(&row.name).ok()).collect();
-        for (row, split) in (0u32..).zip(&splits).filter_map(|(row, split)| Some((row, split.as_ref()?))) {
-            let Some(links) = split.column(column::LINK) else { continue };
-            for document in split.in_range(column::LINK, 0..=u64::MAX) {
-                links.values_for_doc(document).for_each(|link| partners.entry(link).or_default().push((row, document)));
-            }
-        }
-        if partners.is_empty() {
-            return partners;
-        }
-        for (row, split) in (0u32..).zip(&splits).filter_map(|(row, split)| Some((row, split.as_ref()?))) {
-            let Some(times) = split.times() else { continue };
-            for document in 0..split.len() {
-                if let Some(known) = times.session.first(document).and_then(|id| partners.get_mut(&id)) {
-                    known.push((row, document));
-                }
-            }
-        }
-        partners
-    }
+/// A session that a proxy link can mean.
+struct Partner {
+    stream: Arc<Stream>,
+    started: Timestamp,
+    last: Timestamp,
+    /// What it presented in its last negotiation.
+    presented: Thumbprint,
+    /// Whether the link is its own id.
+    is_named: bool,
+    /// Whether it carries the outbound mail of the session that the link names.
+    relays: bool,
 }
 
-/// Whether a session carries the outbound mail of the one that has this id.
-fn relays_outbound(session: &Session, link: SessionId) -> bool {
-    let relays = |proxy: &ProxyLink| {
-        proxy.session == link && proxy.role == ProxyRole::Relay && proxy.kind == ProxyKind::Outbound
+/// Adds a split's sessions that one of these links, which are in order, can mean: from columns, without a record.
+fn find_partners(
+    split: &SplitReader,
+    wanted: &[u64],
+    masked: &[u32],
+    partners: &mut FxHashMap<SessionId, Vec<Partner>>,
+) {
+    let (times, profiles) = (split.times(), split.column(column::PROFILE));
+    let mut add = |document: u32, link: u64, is_named: bool, relays: bool| {
+        let partner = || {
+            let profile = split.profile(profiles.get(document)?)?;
+            Some(Partner {
+                stream: Arc::clone(&profile.stream),
+                started: times.started(document)?,
+                last: times.last(document)?,
+                presented: profile.negotiations.last()?.presented?,
+                is_named,
+                relays,
+            })
+        };
+        if !masked.contains(&document)
+            && let Some(partner) = partner()
+        {
+            partners.entry(SessionId(link)).or_default().push(partner);
+        }
     };
-    session.proxy.iter().any(relays)
+    times.session.among(wanted, |document, link| add(document, link, true, false));
+    split.pairs(pair::RELAY).among(wanted, |document, link| add(document, link, false, true));
+    split.pairs(pair::LINK).among(wanted, |document, link| add(document, link, false, false));
 }

@@ -17,6 +17,7 @@ use crate::{
     StoreError, catalog,
     fragments::{self, StoredFragments, StoredPart},
     split::{
+        columns::column,
         read::SplitReader,
         write::{SplitMeta, SplitWriter},
     },
@@ -592,14 +593,15 @@ fn published_twins(
 /// A split that cannot be read has no sessions to be mistaken for others.
 fn twins_in(dir: &Path, name: &str, new: &[(&Arc<Stream>, SessionId, Timestamp)]) -> Vec<(Key, Timestamp)> {
     let Ok(split) = SplitReader::open(&dir.join("splits"), name) else { return Vec::new() };
-    let (Some(times), Some(profiles)) = (split.times(), split.column("profile")) else { return Vec::new() };
+    let (times, profiles) = (split.times(), split.column(column::PROFILE));
     let stream = new[0].0;
-    let of_stream: Vec<bool> = split.profiles().iter().map(|profile| profile.stream == *stream).collect();
+    let of_stream: Vec<bool> =
+        split.profiles().map(|profile| profile.is_some_and(|profile| profile.stream == *stream)).collect();
     let mut twins = Vec::new();
     for document in 0..split.len() {
-        let Some(session) = times.session.first(document).map(SessionId) else { continue };
+        let Some(session) = times.session.get(document).map(SessionId) else { continue };
         let Ok(at) = new.binary_search_by_key(&session, |key| key.1) else { continue };
-        let profile = profiles.first(document).and_then(|number| of_stream.get(usize::try_from(number).ok()?));
+        let profile = profiles.get(document).and_then(|number| of_stream.get(usize::try_from(number).ok()?));
         if let (Some(true), Some(started)) = (profile, times.started(document)) {
             let first = new.iter().filter(|key| key.1 == session).map(|key| key.2).min().unwrap_or(new[at].2);
             twins.push(((Arc::clone(stream), session), started.min(first)));

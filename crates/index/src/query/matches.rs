@@ -10,17 +10,43 @@
 //! such a reply. Writing the alternatives out would take exponential time; what is computed for a reply below is
 //! whether an alternative holds that has, or has not yet, a term on replies.
 
-use smtplog::{Direction, Reply, Session, SessionId, Text, Thumbprint, Timestamp, TlsOutcome};
+use smtplog::{Direction, Reply, Session, SessionId, Stream, Text, Thumbprint, Timestamp, TlsOutcome};
 
 use super::{
     Endpoint, Expr, Field, Matcher, Query, Term, address_of_endpoint, connector_names, fold, message_id_key,
     moment::Window, split_endpoint,
 };
 
+/// A session whose replies have their certificate in another one.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking<'s> {
+    /// Its stream; the partner's is another.
+    pub stream: &'s Stream,
+    /// Its id.
+    pub session: SessionId,
+    /// Its first row; the partner's time overlaps.
+    pub started: Timestamp,
+    /// Its last row.
+    pub last: Timestamp,
+}
+
+impl<'s> Asking<'s> {
+    /// A whole session as the one that asks.
+    pub fn of(session: &'s Session) -> Asking<'s> {
+        Asking { stream: &session.stream, session: session.session, started: session.started, last: session.last }
+    }
+}
+
 /// Finds the certificate behind a proxy (CONTRACT 3).
 pub trait Via {
-    /// The certificate that the front end's session presented: the partner of `session` by [`Reply::presented_via`].
-    fn presented(&self, session: &Session, link: SessionId) -> Option<Thumbprint>;
+    /// The certificate that the front end's session presented: the partner of the asking one by
+    /// [`Reply::presented_via`].
+    fn presented(&self, asking: &Asking<'_>, link: SessionId) -> Option<Thumbprint>;
+
+    /// Says which links will be asked for, so that they can be looked up together.
+    fn prepare(&self, links: &[SessionId]) {
+        let _ = links;
+    }
 }
 
 /// No other session is known.
@@ -28,7 +54,7 @@ pub trait Via {
 pub struct NoVia;
 
 impl Via for NoVia {
-    fn presented(&self, _: &Session, _: SessionId) -> Option<Thumbprint> {
+    fn presented(&self, _: &Asking<'_>, _: SessionId) -> Option<Thumbprint> {
         None
     }
 }
@@ -168,7 +194,7 @@ impl<'s> Candidate<'s> {
     }
 
     fn has_certificate_at(&self, term: &Term, reply: &Reply) -> bool {
-        let via = || reply.presented_via.and_then(|link| self.via.presented(self.session, link));
+        let via = || reply.presented_via.and_then(|link| self.via.presented(&Asking::of(self.session), link));
         let presented = || is_thumbprint(&term.matcher, reply.presented.or_else(via));
         let received = || is_thumbprint(&term.matcher, reply.received);
         match side(term.field, self.session.stream.direction) {
@@ -727,7 +753,7 @@ mod tests {
     struct FrontEnd;
 
     impl Via for FrontEnd {
-        fn presented(&self, _: &Session, link: SessionId) -> Option<Thumbprint> {
+        fn presented(&self, _: &Asking<'_>, link: SessionId) -> Option<Thumbprint> {
             (link == SessionId(7)).then(|| thumbprint(0xFF))
         }
     }

@@ -59,6 +59,9 @@ pub fn tokens(text: &str) -> impl Iterator<Item = String> + '_ {
 /// A name without case. Letter by letter, because `str::to_lowercase` looks at neighbours (a sigma at the end of a
 /// word), and then the beginning of a name would not fold to the beginning of the folded name.
 pub fn fold(name: &str) -> String {
+    if name.is_ascii() {
+        return name.to_ascii_lowercase();
+    }
     name.chars().flat_map(char::to_lowercase).collect()
 }
 

@@ -5,10 +5,11 @@ use std::{
     fs::File,
     io::{self, BufWriter, Write},
     ops::Range,
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
 };
 
+use rustc_hash::FxHashMap;
 use tantivy::{
     Directory,
     directory::{
@@ -21,26 +22,26 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::codec::{Decoder, put_number, put_text};
 
 /// The end of every split; its last character is the version of the layout.
-const MAGIC: &[u8; 8] = b"SMTPTRL1";
+const MAGIC: &[u8; 8] = b"SMTPTRL2";
 
 /// Bytes after the table: its length, its hash, the magic.
 const TAIL_BYTES: usize = 4 + 8 + 8;
 
+/// Where a file lies, and the hash of its bytes.
 #[derive(Clone, Debug)]
 struct Entry {
-    name: PathBuf,
     range: Range<usize>,
     hash: u64,
 }
 
 /// Writes files into one, makes it durable, and returns its size.
-pub(super) fn write(path: &Path, files: &[(PathBuf, &[u8])]) -> io::Result<u64> {
+pub(super) fn write(path: &Path, files: &[(String, Vec<u8>)]) -> io::Result<u64> {
     let mut out = BufWriter::with_capacity(1 << 20, File::create_new(path)?);
     let mut table = Vec::new();
     let mut offset = 0u64;
     for (name, bytes) in files {
         out.write_all(bytes)?;
-        put_text(&mut table, name.to_string_lossy().as_bytes());
+        put_text(&mut table, name.as_bytes());
         put_number(&mut table, offset);
         put_number(&mut table, bytes.len() as u64);
         table.extend_from_slice(&xxh3_64(bytes).to_le_bytes());
@@ -59,7 +60,7 @@ pub(super) fn write(path: &Path, files: &[(PathBuf, &[u8])]) -> io::Result<u64> 
 #[derive(Clone)]
 pub(super) struct Bundle {
     bytes: OwnedBytes,
-    entries: Arc<[Entry]>,
+    entries: Arc<FxHashMap<Box<str>, Entry>>,
 }
 
 impl fmt::Debug for Bundle {
@@ -81,39 +82,48 @@ impl Bundle {
         if xxh3_64(table) != u64::from_le_bytes(tail[4..12].try_into().ok()?) {
             return None;
         }
-        let entries = entries(table, rest.len() - table_bytes)?.into();
+        let entries = Arc::new(entries(table, rest.len() - table_bytes)?);
         Some(Bundle { bytes, entries })
     }
 
     /// The bytes of one file.
     pub(super) fn file(&self, name: &str) -> Option<OwnedBytes> {
-        let entry = self.entry(Path::new(name))?;
+        let entry = self.entries.get(name)?;
         Some(self.bytes.slice(entry.range.clone()))
+    }
+
+    /// The bytes of one file, for as long as the bundle is there.
+    pub(super) fn slice(&self, name: &str) -> Option<&[u8]> {
+        let entry = self.entries.get(name)?;
+        Some(&self.bytes[entry.range.clone()])
     }
 
     /// The names of files whose bytes are not those that were written.
     pub(super) fn damaged_files(&self) -> Vec<String> {
-        let is_damaged = |entry: &&Entry| xxh3_64(&self.bytes[entry.range.clone()]) != entry.hash;
-        self.entries.iter().filter(is_damaged).map(|entry| entry.name.to_string_lossy().into_owned()).collect()
+        let is_damaged = |entry: &Entry| xxh3_64(&self.bytes[entry.range.clone()]) != entry.hash;
+        let damaged = self.entries.iter().filter(|(_, entry)| is_damaged(entry));
+        let mut names: Vec<String> = damaged.map(|(name, _)| name.to_string()).collect();
+        names.sort_unstable();
+        names
     }
 
-    fn entry(&self, name: &Path) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.name == name)
+    fn entry(&self, path: &Path) -> Option<&Entry> {
+        self.entries.get(path.to_str()?)
     }
 }
 
-fn entries(table: &[u8], content_bytes: usize) -> Option<Vec<Entry>> {
+fn entries(table: &[u8], content_bytes: usize) -> Option<FxHashMap<Box<str>, Entry>> {
     let from = &mut Decoder::new(table);
-    let mut entries = Vec::new();
+    let mut entries = FxHashMap::default();
     while !from.is_empty() {
         let name = std::str::from_utf8(from.text()?).ok()?.into();
         let start = usize::try_from(from.number()?).ok()?;
         let end = start.checked_add(usize::try_from(from.number()?).ok()?)?;
         let hash = u64::from_le_bytes(from.array()?);
-        if end > content_bytes {
+        if start > end || end > content_bytes {
             return None;
         }
-        entries.push(Entry { name, range: start..end, hash });
+        entries.insert(name, Entry { range: start..end, hash });
     }
     Some(entries)
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
 use smtplog::{Negotiation, Reply, Session, SourceSpan, Thumbprint};
 
 use crate::{
     dictionary::{Dictionary, DictionaryBuilder},
-    profile::{Profile, ReplyClass, negotiation, put_negotiation, put_profile, put_reply_class},
+    profile::{ReplyClass, negotiation, put_negotiation, put_profile, put_reply_class},
 };
 
 /// Names of the dictionaries' files in a split, in the order of [`Builders::encode`].
@@ -28,6 +29,10 @@ pub(crate) struct Builders {
     /// Texts of refusals without what is unique to them, and of failures.
     pub(crate) texts: DictionaryBuilder,
     sources: DictionaryBuilder,
+    /// Phrases by text and, one higher, the name behind it; 0 where there is none.
+    phrase_numbers: FxHashMap<(u32, u32), u32>,
+    /// The same in order of number.
+    phrases: Vec<(u32, u32)>,
     scratch: Vec<u8>,
     negotiation_numbers: Vec<u32>,
     /// Negotiations met last, with their numbers.
@@ -85,6 +90,26 @@ impl Builders {
         self.replies.number(&self.scratch)
     }
 
+    /// The number of a text that is searched by its words, with the name of the peer that stands behind it.
+    pub(crate) fn phrase(&mut self, text: u32, host: Option<u32>) -> u32 {
+        let phrase = (text, host.map_or(0, |host| host + 1));
+        *self.phrase_numbers.entry(phrase).or_insert_with(|| {
+            self.phrases.push(phrase);
+            self.phrases.len() as u32 - 1
+        })
+    }
+
+    /// Phrases so far: of each the text and, one higher, the name.
+    pub(crate) fn phrases(&self) -> &[(u32, u32)] {
+        &self.phrases
+    }
+
+    /// What the words of a phrase are taken from.
+    pub(crate) fn shown(&self, (text, host): (u32, u32)) -> String {
+        let host = host.checked_sub(1).map(|host| self.names.text(host));
+        shown(self.texts.text(text), host)
+    }
+
     pub(crate) fn source(&mut self, source: &SourceSpan) -> u32 {
         if let Some((identity, number)) = self.last_source
             && identity == source.identity
@@ -101,7 +126,7 @@ impl Builders {
 
     /// Bytes held, for the bound on a split's memory.
     pub(crate) fn bytes(&self) -> usize {
-        self.all().iter().map(|builder| builder.bytes()).sum()
+        self.all().iter().map(|builder| builder.bytes()).sum::<usize>() + 24 * self.phrases.len()
     }
 
     pub(crate) fn encode(&self) -> [Vec<u8>; 8] {
@@ -114,6 +139,16 @@ impl Builders {
     }
 }
 
+/// A text, and the name that begins its trailing bracket.
+pub(crate) fn shown(text: &[u8], host: Option<&[u8]>) -> String {
+    let mut shown = String::from_utf8_lossy(text).into_owned();
+    if let Some(host) = host {
+        shown.push('[');
+        shown.push_str(&String::from_utf8_lossy(host));
+    }
+    shown
+}
+
 /// Negotiations remembered with their numbers.
 const RECENT_NEGOTIATIONS: usize = 8;
 
@@ -124,7 +159,6 @@ fn is_alike(a: &Negotiation, b: &Negotiation) -> bool {
 
 /// The dictionaries of a written split.
 pub(crate) struct Dictionaries<'a> {
-    pub(crate) profiles: &'a [Profile],
     pub(crate) replies: &'a [ReplyClass],
     pub(crate) names: Dictionary<'a>,
     pub(crate) hosts: Dictionary<'a>,
@@ -134,10 +168,6 @@ pub(crate) struct Dictionaries<'a> {
 }
 
 impl<'a> Dictionaries<'a> {
-    pub(crate) fn profile(&self, number: u32) -> Option<&'a Profile> {
-        self.profiles.get(number as usize)
-    }
-
     pub(crate) fn reply_class(&self, number: u32) -> Option<&'a ReplyClass> {
         self.replies.get(number as usize)
     }

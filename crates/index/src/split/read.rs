@@ -1,44 +1,37 @@
-//! Reading a split: its columns, postings, dictionaries and records.
+//! Reading a split: its columns, words, dictionaries and records.
 
-use std::{ops::RangeInclusive, panic::AssertUnwindSafe, path::Path, sync::OnceLock};
+use std::{path::Path, sync::OnceLock};
 
 use smtplog::{Session, SessionId, Timestamp};
-use tantivy::{
-    DocSet, Index, SegmentReader, TERMINATED, TantivyDocument, Term,
-    columnar::Column,
-    directory::{Directory, MmapDirectory, OwnedBytes},
-    postings::SegmentPostings,
-    query::{EnableScoring, PhraseQuery, Query as _},
-    schema::{Field, IndexRecordOption, Value},
-    store::StoreReader,
-};
+use tantivy::directory::{Directory, MmapDirectory, OwnedBytes, error::OpenReadError};
 
 use super::{
     bundle::Bundle,
-    dictionaries::Dictionaries,
+    columns::{Lists, Pairs, column, list, pair, time_of_column},
+    dictionaries::{Dictionaries, FILES, shown},
     record::{self, Columns},
-    schema::{Fields, column, time_of_column},
+    records::{self, BlockCache, Records},
+    words::WordsReader,
+    write::{PARTS, PARTS_DOCUMENT, PARTS_END},
 };
 use crate::{
     dictionary::Dictionary,
-    profile::{Profile, ReplyClass, negotiation},
+    packed::Packed,
+    profile::{ReplyClass, profile},
     query::Phrase,
     sessions::Documents,
 };
 
-/// Decompressed blocks of records that are kept. A split holds one file after the other, so sessions in order of time
-/// alternate between the files of a day: with 8 blocks, printing 219,000 sessions took three times as long.
-const RECORD_BLOCKS_CACHED: usize = 128;
-
 /// An open split.
 pub(crate) struct SplitReader {
     bundle: Bundle,
-    segment: SegmentReader,
-    fields: Fields,
-    files: DictionaryFiles,
-    profiles: OnceLock<Vec<Profile>>,
+    dictionaries: DictionaryFiles,
+    /// By number, each read when it is first asked for: a split may have thousands, and most questions want few.
+    profiles: OnceLock<Vec<OnceLock<Option<Box<Session>>>>>,
     replies: OnceLock<Vec<ReplyClass>>,
-    records: OnceLock<StoreReader>,
+    words: OnceLock<Option<WordsReader>>,
+    blocks: BlockCache,
+    count: u32,
 }
 
 struct DictionaryFiles {
@@ -55,20 +48,30 @@ struct DictionaryFiles {
 /// Why a split is not readable; for the report, since answers come from the rest.
 pub(crate) type Reason = String;
 
-/// Words of which postings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum WordField {
-    /// Texts of refusals.
-    Text,
-    /// Failures that are no replies and are not in the profile.
-    Failure,
-}
-
 impl SplitReader {
-    /// Opens a split. The library panics on some damaged files, which means here what an error means.
+    /// Opens a split.
     pub(crate) fn open(folder: &Path, name: &str) -> Result<SplitReader, Reason> {
-        std::panic::catch_unwind(AssertUnwindSafe(|| open(folder, name)))
-            .unwrap_or_else(|_| Err("damaged: its index cannot be opened".to_owned()))
+        let directory = MmapDirectory::open(folder).map_err(|error| error.to_string())?;
+        let file = directory.open_read(Path::new(&format!("{name}.split"))).map_err(|error| match error {
+            OpenReadError::FileDoesNotExist(_) => "missing".to_owned(),
+            error => error.to_string(),
+        })?;
+        let bundle = Bundle::open(&file).ok_or("damaged: its table cannot be read")?;
+        let dictionaries = DictionaryFiles::open(&bundle).ok_or("damaged: a dictionary is missing")?;
+        let mut split = SplitReader {
+            bundle,
+            dictionaries,
+            profiles: OnceLock::new(),
+            replies: OnceLock::new(),
+            words: OnceLock::new(),
+            blocks: BlockCache::default(),
+            count: 0,
+        };
+        let dense = [column::PROFILE, column::STARTED, column::DURATION, column::SESSION];
+        let counts = dense.map(|name| split.column(name).len());
+        split.count = counts[0];
+        let is_whole = counts.iter().all(|&count| count == split.count) && split.count > 0;
+        is_whole.then_some(split).ok_or_else(|| "damaged: its columns cannot be read".to_owned())
     }
 
     /// Files of the split whose checksum is wrong.
@@ -78,224 +81,190 @@ impl SplitReader {
 
     /// Number of sessions.
     pub(crate) fn len(&self) -> u32 {
-        self.segment.max_doc()
+        self.count
     }
 
-    /// The distinct profiles.
-    pub(crate) fn profiles(&self) -> &[Profile] {
-        self.profiles.get_or_init(|| {
-            let known = decode_all(&self.files.negotiations, negotiation);
-            decode_all(&self.files.profiles, |bytes| Profile::decode(bytes, &known))
-        })
+    /// A profile, as a session that has nothing else.
+    pub(crate) fn profile(&self, number: u64) -> Option<&Session> {
+        let profiles = dictionary(&self.dictionaries.profiles);
+        let slots = self.profiles.get_or_init(|| (0..profiles.len()).map(|_| OnceLock::new()).collect());
+        let slot = slots.get(usize::try_from(number).ok()?)?;
+        let read = || {
+            let bytes = profiles.text(u32::try_from(number).ok()?)?;
+            profile(bytes, dictionary(&self.dictionaries.negotiations)).map(Box::new)
+        };
+        slot.get_or_init(read).as_deref()
+    }
+
+    /// The distinct profiles, in order of number; `None` for one that cannot be read.
+    pub(crate) fn profiles(&self) -> impl Iterator<Item = Option<&Session>> {
+        (0..dictionary(&self.dictionaries.profiles).len()).map(|number| self.profile(number.into()))
     }
 
     /// The distinct classes of replies.
     pub(crate) fn replies(&self) -> &[ReplyClass] {
-        self.replies.get_or_init(|| decode_all(&self.files.replies, ReplyClass::decode))
+        self.replies.get_or_init(|| decode_all(&self.dictionaries.replies, ReplyClass::decode))
     }
 
     pub(crate) fn names(&self) -> Dictionary<'_> {
-        dictionary(&self.files.names)
+        dictionary(&self.dictionaries.names)
     }
 
     pub(crate) fn hosts(&self) -> Dictionary<'_> {
-        dictionary(&self.files.hosts)
+        dictionary(&self.dictionaries.hosts)
     }
 
     pub(crate) fn mailboxes(&self) -> Dictionary<'_> {
-        dictionary(&self.files.mailboxes)
+        dictionary(&self.dictionaries.mailboxes)
     }
 
-    /// A column by its name; `None` if no session of the split has a value.
-    pub(crate) fn column(&self, name: &str) -> Option<Column<u64>> {
-        self.segment.fast_fields().u64(name).ok()
+    /// A column by its name; one that cannot be read has no numbers.
+    pub(crate) fn column(&self, name: &str) -> Packed<'_> {
+        self.bundle.slice(name).and_then(Packed::open).unwrap_or_default()
+    }
+
+    /// Pairs by the names of their files.
+    pub(crate) fn pairs(&self, (keys, values): pair::Name) -> Pairs<'_> {
+        Pairs { keys: self.column(keys), values: self.column(values) }
+    }
+
+    /// Lists by the names of their files.
+    pub(crate) fn lists(&self, (starts, entries): list::Name) -> Lists<'_> {
+        Lists { starts: self.column(starts), entries: self.column(entries) }
     }
 
     /// Documents whose profile is one of these.
-    pub(crate) fn with_profiles(&self, numbers: &[u32], documents: &mut Documents) -> tantivy::Result<()> {
-        self.with_numbers(self.fields.profile, numbers, documents)
+    pub(crate) fn with_profiles(&self, numbers: &[u32], documents: &mut Documents) {
+        let lists = self.lists(list::PROFILES);
+        numbers.iter().flat_map(|&number| lists.of(number)).for_each(|document| documents.insert(document));
     }
 
     /// Documents that have a reply of one of these classes.
-    pub(crate) fn with_replies(&self, numbers: &[u32], documents: &mut Documents) -> tantivy::Result<()> {
-        self.with_numbers(self.fields.reply, numbers, documents)
+    pub(crate) fn with_replies(&self, classes: &[u32], documents: &mut Documents) {
+        let (lists, of_row) = (self.lists(list::CLASSES), self.column(column::REPLY_DOCUMENT));
+        let found = classes.iter().flat_map(|&class| lists.of(class)).filter_map(|row| of_row.get(row));
+        found.for_each(|document| documents.insert(document as u32));
     }
 
-    fn with_numbers(&self, field: Field, numbers: &[u32], documents: &mut Documents) -> tantivy::Result<()> {
-        let index = self.segment.inverted_index(field)?;
-        for &number in numbers {
-            let term = Term::from_field_u64(field, number.into());
-            if let Some(postings) = index.read_postings(&term, IndexRecordOption::Basic)? {
-                insert_all(postings, documents);
+    /// Number of phrases: distinct texts of refusals and failures.
+    pub(crate) fn phrases(&self) -> u32 {
+        self.column(column::PHRASE_TEXT).len()
+    }
+
+    /// Phrases that have words in a row.
+    pub(crate) fn with_words(&self, phrase: &Phrase) -> tantivy::Result<Documents> {
+        let mut phrases = Documents::none(self.phrases());
+        let words = self.words.get_or_init(|| WordsReader::open(&self.bundle));
+        let Some(words) = words.as_ref().filter(|_| self.phrases() > 0) else { return Ok(phrases) };
+        let is_exact = phrase.tokens().len() == 1 || !phrase.prefix;
+        for number in words.with_phrase(phrase)?.iter() {
+            if is_exact || self.phrase(number).is_some_and(|text| phrase.is_in(&text)) {
+                phrases.insert(number);
             }
         }
-        Ok(())
+        Ok(phrases)
     }
 
-    /// Documents that have a phrase in a text. With a prefix and several words, documents that have all the words;
-    /// the caller looks into the texts.
-    pub(crate) fn with_phrase(&self, field: WordField, phrase: &Phrase) -> tantivy::Result<(Documents, bool)> {
-        let field = match field {
-            WordField::Text => self.fields.text,
-            WordField::Failure => self.fields.failure,
+    /// Whether the words of phrases can be searched, or there are none.
+    pub(crate) fn has_words(&self) -> bool {
+        self.phrases() == 0 || self.words.get_or_init(|| WordsReader::open(&self.bundle)).is_some()
+    }
+
+    /// What the words of a phrase are taken from.
+    pub(crate) fn phrase(&self, number: u32) -> Option<String> {
+        let text = self.column(column::PHRASE_TEXT).get(number)?;
+        let host = self.column(column::PHRASE_HOST).get(number)?;
+        let text = dictionary(&self.dictionaries.texts).text(u32::try_from(text).ok()?)?;
+        let host = match host.checked_sub(1) {
+            Some(host) => Some(self.names().text(u32::try_from(host).ok()?)?),
+            None => None,
         };
-        match phrase.tokens() {
-            [word] => Ok((self.with_word(field, word, phrase.prefix)?, true)),
-            words if !phrase.prefix => {
-                let terms = words.iter().map(|word| Term::from_field_text(field, word)).collect();
-                Ok((self.with_terms_in_a_row(terms)?, true))
-            }
-            words => {
-                let mut documents = Documents::all(self.len());
-                for (at, word) in words.iter().enumerate() {
-                    let prefix = at + 1 == words.len();
-                    documents = documents.and(&self.with_word(field, word, prefix)?);
-                }
-                Ok((documents, false))
-            }
-        }
-    }
-
-    fn with_word(&self, field: Field, word: &str, prefix: bool) -> tantivy::Result<Documents> {
-        let mut documents = Documents::none(self.len());
-        let index = self.segment.inverted_index(field)?;
-        if !prefix {
-            let term = Term::from_field_text(field, word);
-            if let Some(postings) = index.read_postings(&term, IndexRecordOption::Basic)? {
-                insert_all(postings, &mut documents);
-            }
-            return Ok(documents);
-        }
-        let mut terms = index.terms().range().ge(word.as_bytes()).into_stream()?;
-        while terms.advance() && terms.key().starts_with(word.as_bytes()) {
-            let postings = index.read_postings_from_terminfo(terms.value(), IndexRecordOption::Basic)?;
-            insert_all(postings, &mut documents);
-        }
-        Ok(documents)
-    }
-
-    fn with_terms_in_a_row(&self, terms: Vec<Term>) -> tantivy::Result<Documents> {
-        let mut documents = Documents::none(self.len());
-        let query = PhraseQuery::new(terms);
-        let weight = query.weight(EnableScoring::disabled_from_schema(&self.fields.schema))?;
-        let mut scorer = weight.scorer(&self.segment, 1.0)?;
-        while scorer.doc() != TERMINATED {
-            documents.insert(scorer.doc());
-            scorer.advance();
-        }
-        Ok(documents)
-    }
-
-    /// Documents with a value of a column in a range, in order.
-    ///
-    /// The range is cut to the values that the column has: the library takes what lies below the least value for the
-    /// least value, and would return its documents.
-    pub(crate) fn in_range(&self, name: &str, range: RangeInclusive<u64>) -> Vec<u32> {
-        let mut found = Vec::new();
-        let Some(column) = self.column(name) else { return found };
-        let (least, greatest) = (column.min_value().max(*range.start()), column.max_value().min(*range.end()));
-        if least <= greatest {
-            column.get_docids_for_value_range(least..=greatest, 0..self.len(), &mut found);
-        }
-        found
+        Some(shown(text, host))
     }
 
     /// The columns that every session has.
-    pub(crate) fn times(&self) -> Option<Times> {
-        Some(Times {
-            started: self.column(column::STARTED)?,
-            duration: self.column(column::DURATION)?,
-            session: self.column(column::SESSION)?,
-        })
+    pub(crate) fn times(&self) -> Times<'_> {
+        Times {
+            started: self.column(column::STARTED),
+            duration: self.column(column::DURATION),
+            session: self.column(column::SESSION),
+        }
     }
 
     /// A session from its record. `None` means that the split is damaged.
-    pub(crate) fn session(&self, document: u32, times: &Times) -> Option<Session> {
-        let started = times.started(document)?;
-        let columns =
-            Columns { started, last: times.last(document)?, session: SessionId(times.session.first(document)?) };
-        let record = self.stored(document, self.fields.record)?;
-        record::decode(&record, columns, &self.dictionaries())
+    pub(crate) fn session(&self, document: u32, times: &Times<'_>) -> Option<Session> {
+        let columns = Columns {
+            started: times.started(document)?,
+            last: times.last(document)?,
+            session: SessionId(times.session.get(document)?),
+        };
+        let records = Records {
+            blocks: self.bundle.slice(records::BLOCKS)?,
+            first: self.column(records::FIRST),
+            offset: self.column(records::OFFSET),
+        };
+        let profile = self.profile(self.column(column::PROFILE).get(document)?)?;
+        let dictionaries = self.dictionaries();
+        records.record(document, &self.blocks, |record| record::decode(record, profile, columns, &dictionaries))?
     }
 
     /// The rows of a session that was given up, as they were stored beside its record.
     pub(crate) fn parts(&self, document: u32) -> Option<Vec<u8>> {
-        self.stored(document, self.fields.parts)
-    }
-
-    fn stored(&self, document: u32, field: Field) -> Option<Vec<u8>> {
-        if self.records.get().is_none() {
-            let reader = self.segment.get_store_reader(RECORD_BLOCKS_CACHED).ok()?;
-            let _ = self.records.set(reader); // Another thread may have been first; its reader serves as well.
-        }
-        let stored: TantivyDocument = self.records.get()?.get(document).ok()?;
-        let bytes = stored.get_first(field)?.as_bytes()?;
-        Some(bytes.to_vec())
+        let documents = self.column(PARTS_DOCUMENT);
+        let at = documents.lower_bound(document.into());
+        documents.get(at).filter(|&found| found == u64::from(document))?;
+        let ends = self.column(PARTS_END);
+        let start = at.checked_sub(1).map_or(Some(0), |before| ends.get(before))?;
+        let range = usize::try_from(start).ok()?..usize::try_from(ends.get(at)?).ok()?;
+        Some(self.bundle.slice(PARTS)?.get(range)?.to_vec())
     }
 
     fn dictionaries(&self) -> Dictionaries<'_> {
         Dictionaries {
-            profiles: self.profiles(),
             replies: self.replies(),
             names: self.names(),
             hosts: self.hosts(),
             mailboxes: self.mailboxes(),
-            texts: dictionary(&self.files.texts),
-            sources: dictionary(&self.files.sources),
+            texts: dictionary(&self.dictionaries.texts),
+            sources: dictionary(&self.dictionaries.sources),
         }
     }
 }
 
-/// The times and ids of a split's sessions.
-pub(crate) struct Times {
-    started: Column<u64>,
-    duration: Column<u64>,
-    pub(crate) session: Column<u64>,
+impl DictionaryFiles {
+    fn open(bundle: &Bundle) -> Option<DictionaryFiles> {
+        let file = |name: &str| bundle.file(name).filter(|bytes| Dictionary::open(bytes).is_some());
+        let [negotiations, profiles, replies, names, hosts, mailboxes, texts, sources] = FILES;
+        Some(DictionaryFiles {
+            negotiations: file(negotiations)?,
+            profiles: file(profiles)?,
+            replies: file(replies)?,
+            names: file(names)?,
+            hosts: file(hosts)?,
+            mailboxes: file(mailboxes)?,
+            texts: file(texts)?,
+            sources: file(sources)?,
+        })
+    }
 }
 
-impl Times {
+/// The times and ids of a split's sessions.
+#[derive(Clone, Copy)]
+pub(crate) struct Times<'a> {
+    pub(crate) started: Packed<'a>,
+    duration: Packed<'a>,
+    pub(crate) session: Packed<'a>,
+}
+
+impl Times<'_> {
     pub(crate) fn started(&self, document: u32) -> Option<Timestamp> {
-        self.started.first(document).map(|value| Timestamp(time_of_column(value)))
+        self.started.get(document).map(|value| Timestamp(time_of_column(value)))
     }
 
     pub(crate) fn last(&self, document: u32) -> Option<Timestamp> {
-        let duration = self.duration.first(document)? as i64;
+        let duration = self.duration.get(document)? as i64;
         Some(Timestamp(self.started(document)?.0.wrapping_add(duration)))
     }
-}
-
-fn open(folder: &Path, name: &str) -> Result<SplitReader, Reason> {
-    let directory = MmapDirectory::open(folder).map_err(|error| error.to_string())?;
-    let file = directory.open_read(Path::new(&format!("{name}.split"))).map_err(|error| match error {
-        tantivy::directory::error::OpenReadError::FileDoesNotExist(_) => "missing".to_owned(),
-        error => error.to_string(),
-    })?;
-    let bundle = Bundle::open(&file).ok_or("damaged: its table cannot be read")?;
-    let index = Index::open(bundle.clone()).map_err(|error| error.to_string())?;
-    let segments = index.searchable_segments().map_err(|error| error.to_string())?;
-    let [segment] = segments.as_slice() else { return Err("damaged: not one segment".to_owned()) };
-    let segment = SegmentReader::open(segment).map_err(|error| error.to_string())?;
-    let file = |name: &str| bundle.file(name).filter(|bytes| Dictionary::open(bytes).is_some());
-    let missing = || "damaged: a dictionary is missing".to_owned();
-    let files = DictionaryFiles {
-        negotiations: file("negotiations").ok_or_else(missing)?,
-        profiles: file("profiles").ok_or_else(missing)?,
-        replies: file("replies").ok_or_else(missing)?,
-        names: file("names").ok_or_else(missing)?,
-        hosts: file("hosts").ok_or_else(missing)?,
-        mailboxes: file("mailboxes").ok_or_else(missing)?,
-        texts: file("texts").ok_or_else(missing)?,
-        sources: file("sources").ok_or_else(missing)?,
-    };
-    Ok(SplitReader {
-        bundle,
-        segment,
-        fields: Fields::new(),
-        files,
-        profiles: OnceLock::new(),
-        replies: OnceLock::new(),
-        records: OnceLock::new(),
-    })
 }
 
 /// Checked when the split was opened; bytes that are none give no texts.
@@ -306,12 +275,4 @@ fn dictionary(bytes: &OwnedBytes) -> Dictionary<'_> {
 /// Entries of a damaged dictionary end the list, and the sessions that refer to them are reported as damaged.
 fn decode_all<T>(bytes: &OwnedBytes, decode: impl Fn(&[u8]) -> Option<T>) -> Vec<T> {
     dictionary(bytes).iter().map_while(|(_, text)| decode(text)).collect()
-}
-
-fn insert_all(mut postings: SegmentPostings, documents: &mut Documents) {
-    let mut document = postings.doc();
-    while document != TERMINATED {
-        documents.insert(document);
-        document = postings.advance();
-    }
 }

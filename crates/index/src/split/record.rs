@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use smtplog::{
-    Message, MessageOutcome, Negotiation, Peer, ProxyKind, ProxyLink, ProxyRole, Reply, Session, SessionId, SourceSpan,
-    Text, Timestamp,
+    Message, MessageOutcome, Peer, ProxyKind, ProxyLink, ProxyRole, Reply, Session, SessionId, SourceSpan, Text,
+    Timestamp,
 };
 
 use super::dictionaries::{Builders, Dictionaries};
@@ -25,7 +25,10 @@ pub(crate) struct Columns {
 #[derive(Default)]
 pub(crate) struct Numbers {
     pub(crate) profile: u32,
-    pub(crate) replies: Vec<u32>,
+    /// Class and phrase of each refusal.
+    pub(crate) replies: Vec<(u32, u32)>,
+    /// Phrases of failures that are no replies.
+    pub(crate) failures: Vec<u32>,
     pub(crate) helo: Option<u32>,
     pub(crate) remote_name: Option<u32>,
     pub(crate) local: Option<u32>,
@@ -37,9 +40,10 @@ pub(crate) struct Numbers {
 
 impl Numbers {
     fn clear(&mut self) {
-        let Numbers { replies, from, to, .. } = std::mem::take(self);
-        (self.replies, self.from, self.to) = (replies, from, to);
+        let Numbers { replies, failures, from, to, .. } = std::mem::take(self);
+        (self.replies, self.failures, self.from, self.to) = (replies, failures, from, to);
         self.replies.clear();
+        self.failures.clear();
         self.from.clear();
         self.to.clear();
     }
@@ -50,7 +54,6 @@ pub(crate) fn encode(session: &Session, builders: &mut Builders, numbers: &mut N
     numbers.clear();
     out.clear();
     numbers.profile = builders.profile(session);
-    put_number(out, numbers.profile.into());
     put_times(out, session);
     put_number(out, session.records);
     put_number(out, session.repeated_sequences);
@@ -67,7 +70,7 @@ pub(crate) fn encode(session: &Session, builders: &mut Builders, numbers: &mut N
     session.replies.iter().for_each(|reply| numbers.replies.push(put_reply(out, reply, session, builders)));
     put_number(out, session.messages.len() as u64);
     session.messages.iter().for_each(|message| put_message(out, message, builders, numbers));
-    put_rest(out, session, builders);
+    put_rest(out, session, builders, numbers);
 }
 
 fn put_times(out: &mut Vec<u8>, session: &Session) {
@@ -88,7 +91,7 @@ fn put_endpoint(out: &mut Vec<u8>, endpoint: Option<&str>, builders: &mut Builde
     let (host, port) = match endpoint.rsplit_once(':') {
         Some((host, port)) => match port.parse::<u16>() {
             // Only what is written the same way again may be taken apart.
-            Ok(number) if number.to_string() == port => (host, u32::from(number) + 1),
+            Ok(number) if port == "0" || !port.starts_with(['0', '+']) => (host, u32::from(number) + 1),
             _ => (endpoint, 0),
         },
         None => (endpoint, 0),
@@ -105,19 +108,24 @@ fn put_name(out: &mut Vec<u8>, name: Option<&str>, builders: &mut Builders) -> O
     number
 }
 
-fn put_reply(out: &mut Vec<u8>, reply: &Reply, session: &Session, builders: &mut Builders) -> u32 {
+/// Writes a refusal and returns its class and its phrase.
+fn put_reply(out: &mut Vec<u8>, reply: &Reply, session: &Session, builders: &mut Builders) -> (u32, u32) {
     let class = builders.reply_class(reply);
     put_number(out, class.into());
     put_signed(out, reply.time.0 - session.started.0);
     put_number(out, reply.sequence.into());
     let text = text_without_peer(reply);
-    put_number(out, builders.texts.number(text.as_bytes()).into());
+    let text_number = builders.texts.number(text.as_bytes());
+    put_number(out, text_number.into());
     // 0: no peer; 1: host only; 2: all of it; 3 and 4 the same with the bracket still in the text.
     let kind = reply.peer.as_ref().map_or(0, |peer| if peer.time.is_some() { 2 } else { 1 });
     let in_text = kind > 0 && text.len() == reply.text.len();
     out.push(kind + if in_text { 2 } else { 0 });
+    let mut host = None;
     if let Some(peer) = &reply.peer {
-        put_number(out, builders.names.number(peer.host.as_bytes()).into());
+        let number = builders.names.number(peer.host.as_bytes());
+        put_number(out, number.into());
+        host = Some(number).filter(|_| !in_text);
         if let (Some(time), Some(id)) = (peer.time, peer.session) {
             put_signed(out, time.0 - session.started.0);
             out.extend_from_slice(&id.0.to_le_bytes());
@@ -133,7 +141,7 @@ fn put_reply(out: &mut Vec<u8>, reply: &Reply, session: &Session, builders: &mut
     if let Some(via) = reply.presented_via {
         put_signed(out, via.0.wrapping_sub(session.session.0) as i64);
     }
-    class
+    (class, builders.phrase(text_number, host))
 }
 
 /// The text before its trailing bracket, if the bracket is written exactly as it will be written again.
@@ -165,7 +173,7 @@ fn put_message(out: &mut Vec<u8>, message: &Message, builders: &mut Builders, nu
     }
 }
 
-fn put_rest(out: &mut Vec<u8>, session: &Session, builders: &mut Builders) {
+fn put_rest(out: &mut Vec<u8>, session: &Session, builders: &mut Builders, numbers: &mut Numbers) {
     put_number(out, session.proxy.len() as u64);
     for link in &session.proxy {
         out.push(link.kind as u8 | (link.role as u8) << 2);
@@ -173,7 +181,11 @@ fn put_rest(out: &mut Vec<u8>, session: &Session, builders: &mut Builders) {
         put_number(out, link.from_sequence.into());
     }
     put_number(out, session.errors.len() as u64);
-    session.errors.iter().for_each(|error| put_number(out, builders.texts.number(error.as_bytes()).into()));
+    for error in &session.errors {
+        let text = builders.texts.number(error.as_bytes());
+        put_number(out, text.into());
+        numbers.failures.push(builders.phrase(text, None));
+    }
     let user = session.auth.as_ref().and_then(|auth| auth.user.as_deref());
     put_number(out, user.map_or(0, |user| user.len() as u64 + 1));
     out.extend_from_slice(user.unwrap_or_default().as_bytes());
@@ -186,9 +198,13 @@ fn put_rest(out: &mut Vec<u8>, session: &Session, builders: &mut Builders) {
 }
 
 /// Gives a session back. `None` means that the split is damaged.
-pub(crate) fn decode(bytes: &[u8], columns: Columns, dictionaries: &Dictionaries<'_>) -> Option<Session> {
+pub(crate) fn decode(
+    bytes: &[u8],
+    profile: &Session,
+    columns: Columns,
+    dictionaries: &Dictionaries<'_>,
+) -> Option<Session> {
     let from = &mut Decoder::new(bytes);
-    let profile = dictionaries.profile(from.small()?)?;
     let ended = match from.byte()? {
         0 => Some(columns.last),
         1 => None,
@@ -206,19 +222,10 @@ pub(crate) fn decode(bytes: &[u8], columns: Columns, dictionaries: &Dictionaries
         Some(number) => Some(text(dictionaries.hosts.text(u32::try_from(number).ok()?)?)?),
         None => None,
     };
-    let negotiations = profile
-        .negotiations
-        .iter()
-        .map(|shared| {
-            Some(Negotiation {
-                sequence: from.small()?,
-                verb: shared.verb,
-                tls: shared.tls.clone(),
-                presented: shared.presented,
-                received: shared.received,
-            })
-        })
-        .collect::<Option<Vec<_>>>()?;
+    let mut negotiations = profile.negotiations.clone();
+    for negotiation in &mut negotiations {
+        negotiation.sequence = from.small()?;
+    }
     let count = from.number()?;
     let replies = (0..count).map(|_| reply(from, columns, dictionaries)).collect::<Option<Vec<_>>>()?;
     let count = from.number()?;
@@ -237,7 +244,7 @@ pub(crate) fn decode(bytes: &[u8], columns: Columns, dictionaries: &Dictionaries
         remote_name,
         helo,
         egress_ip,
-        tls: profile.tls(),
+        tls: profile.tls.clone(),
         negotiations,
         replies,
         messages,

@@ -1,26 +1,21 @@
-//! Writing a split: one worker, one segment, in memory until it is written as one file.
+//! Writing a split: one worker, in memory until it is written as one file.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 use smtplog::{Session, SessionId, Stream, Thumbprint, Timestamp};
-use tantivy::{
-    Directory, Index, IndexSettings, SingleSegmentIndexWriter,
-    directory::RamDirectory,
-    store::{Compressor, ZstdCompressor},
-    tokenizer::TokenizerManager,
-};
 
 use super::{
     bundle,
+    columns::{ColumnsBuilder, column},
     dictionaries::{Builders, FILES},
-    document::SessionDocument,
     record::{self, Numbers},
-    schema::{Fields, TOKENIZER, Words, message_id_hash, time_to_column},
+    records::RecordsWriter,
+    words::WordsWriter,
 };
-use crate::StoreError;
+use crate::{
+    StoreError,
+    packed::{pack, pack_small},
+};
 
 /// Sessions of one split. More would make answers no faster, and a worker holds one split in memory.
 pub(crate) const SPLIT_SESSIONS_MAX: u32 = 500_000;
@@ -29,8 +24,14 @@ pub(crate) const SPLIT_SESSIONS_MAX: u32 = 500_000;
 /// 400 MiB.
 pub(crate) const SPLIT_BYTES_MAX: usize = 128 << 20;
 
-/// Records compressed together. Larger blocks are smaller in all and slower to read one record from.
-const RECORD_BLOCK_BYTES: usize = 16 << 10;
+/// Name of the column of documents that have parts.
+pub(super) const PARTS_DOCUMENT: &str = "parts.document";
+
+/// Name of the column of where these parts end.
+pub(super) const PARTS_END: &str = "parts.end";
+
+/// Name of the file of these parts, one behind the other.
+pub(super) const PARTS: &str = "parts";
 
 /// What the catalog keeps of a split.
 #[derive(Clone, Debug)]
@@ -57,11 +58,16 @@ pub(crate) struct SplitMeta {
 
 /// A split being written.
 pub(crate) struct SplitWriter {
-    writer: SingleSegmentIndexWriter<SessionDocument>,
-    directory: RamDirectory,
-    fields: Fields,
+    columns: ColumnsBuilder,
+    records: RecordsWriter,
+    /// Made when the first phrase comes; many splits of a small run have none.
+    words: Option<WordsWriter>,
+    /// Phrases whose words are indexed.
+    phrases: usize,
     builders: Builders,
     numbers: Numbers,
+    record: Vec<u8>,
+    parts: PartsBuilder,
     sessions: u32,
     min_time: Timestamp,
     max_time: Timestamp,
@@ -71,29 +77,25 @@ pub(crate) struct SplitWriter {
     keys: Vec<(u32, SessionId, Timestamp)>,
 }
 
+/// Rows that are stored beside a document, because it is not whole.
+#[derive(Default)]
+struct PartsBuilder {
+    documents: Vec<u32>,
+    ends: Vec<u64>,
+    bytes: Vec<u8>,
+}
+
 impl SplitWriter {
     pub(crate) fn new() -> Result<SplitWriter, StoreError> {
-        let fields = Fields::new();
-        let directory = RamDirectory::create();
-        let tokenizers = TokenizerManager::default();
-        tokenizers.register(TOKENIZER, Words);
-        let settings = IndexSettings {
-            docstore_compression: Compressor::Zstd(ZstdCompressor { compression_level: Some(1) }),
-            docstore_compress_dedicated_thread: false,
-            docstore_blocksize: RECORD_BLOCK_BYTES,
-            ..IndexSettings::default()
-        };
-        let writer = Index::builder()
-            .schema(fields.schema.clone())
-            .settings(settings)
-            .tokenizers(tokenizers)
-            .single_segment_index_writer(directory.clone(), SPLIT_BYTES_MAX)?;
         Ok(SplitWriter {
-            writer,
-            directory,
-            fields,
+            columns: ColumnsBuilder::default(),
+            records: RecordsWriter::new()?,
+            words: None,
+            phrases: 0,
             builders: Builders::default(),
             numbers: Numbers::default(),
+            record: Vec::new(),
+            parts: PartsBuilder::default(),
             sessions: 0,
             min_time: Timestamp(i64::MAX),
             max_time: Timestamp(i64::MIN),
@@ -106,59 +108,44 @@ impl SplitWriter {
 
     /// Whether the split has reached one of its limits.
     pub(crate) fn is_full(&self) -> bool {
-        // The memory in use is summed up over all fields, so it is not asked for every session.
-        self.sessions >= SPLIT_SESSIONS_MAX || (self.sessions.is_multiple_of(4_096) && self.bytes() >= SPLIT_BYTES_MAX)
+        // The memory in use is summed up over all columns, so it is not asked for every session.
+        self.sessions >= SPLIT_SESSIONS_MAX || (self.sessions.is_multiple_of(1_024) && self.bytes() >= SPLIT_BYTES_MAX)
     }
 
     fn bytes(&self) -> usize {
-        self.writer.mem_usage() + self.builders.bytes() + 24 * self.keys.len()
+        let parts = self.parts.bytes.len();
+        let words = self.words.as_ref().map_or(0, WordsWriter::bytes);
+        self.columns.bytes() + self.records.bytes() + self.builders.bytes() + words + parts + 24 * self.keys.len()
     }
 
     /// Adds a session and returns its document number. `parts` are the rows of one that is not whole, if they shall be
     /// read back from here.
     pub(crate) fn add(&mut self, session: &Session, parts: Option<Vec<u8>>) -> Result<u32, StoreError> {
-        let mut record = Vec::with_capacity(256);
-        record::encode(session, &mut self.builders, &mut self.numbers, &mut record);
-        let mut document = self.document(session, record);
-        document.stored.extend(parts.map(|parts| (self.fields.parts, parts)));
-        self.writer.add_document(document)?;
+        record::encode(session, &mut self.builders, &mut self.numbers, &mut self.record);
+        self.records.add(&self.record)?;
+        self.index_phrases()?;
+        let document = self.columns.add(session, &self.numbers);
+        if let Some(parts) = parts {
+            self.parts.documents.push(document);
+            self.parts.bytes.extend_from_slice(&parts);
+            self.parts.ends.push(self.parts.bytes.len() as u64);
+        }
         self.note(session);
         self.sessions += 1;
-        Ok(self.sessions - 1)
+        Ok(document)
     }
 
-    fn document(&self, session: &Session, record: Vec<u8>) -> SessionDocument {
-        let (fields, numbers) = (&self.fields, &self.numbers);
-        let mut values = Vec::with_capacity(24);
-        values.push((fields.profile, numbers.profile.into()));
-        values.extend(numbers.replies.iter().map(|&number| (fields.reply, number.into())));
-        let indexed = values.len();
-        values.push((fields.started, time_to_column(session.started.0)));
-        let duration = session.last.0.wrapping_sub(session.started.0) as u64;
-        values.push((fields.duration, duration));
-        values.push((fields.session, session.session.0));
-        let optional = [
-            (fields.helo, numbers.helo),
-            (fields.remote_name, numbers.remote_name),
-            (fields.local, numbers.local),
-            (fields.remote, numbers.remote),
-            (fields.egress, numbers.egress),
-        ];
-        values.extend(optional.iter().filter_map(|&(field, number)| Some((field, number?.into()))));
-        values.extend(numbers.from.iter().map(|&number| (fields.from, number.into())));
-        values.extend(numbers.to.iter().map(|&number| (fields.to, number.into())));
-        let ids = session.messages.iter().filter_map(|message| message.message_id.as_deref());
-        values.extend(ids.map(|id| (fields.message_id, message_id_hash(id))));
-        let peers = session.replies.iter().filter_map(|reply| reply.peer.as_ref()?.session);
-        values.extend(peers.map(|id| (fields.peer, id.0)));
-        let vias = session.replies.iter().filter_map(|reply| reply.presented_via);
-        let links = session.proxy.iter().map(|link| link.session).chain(vias);
-        values.extend(links.map(|id| (fields.link, id.0)));
-        let auth = session.auth.iter().filter_map(|auth| auth.error.as_deref());
-        let failures = session.errors.iter().map(|error| error.as_str()).chain(auth);
-        let texts = session.replies.iter().map(|reply| (fields.text, reply.text.to_string()));
-        let texts = texts.chain(failures.map(|failure| (fields.failure, failure.to_owned()))).collect();
-        SessionDocument { numbers: values, indexed, texts, stored: vec![(fields.record, record)] }
+    /// Indexes the words of the phrases that came up for the first time.
+    fn index_phrases(&mut self) -> Result<(), StoreError> {
+        while let Some(&phrase) = self.builders.phrases().get(self.phrases) {
+            let words = match &mut self.words {
+                Some(words) => words,
+                None => self.words.insert(WordsWriter::new()?),
+            };
+            words.add(self.builders.shown(phrase))?;
+            self.phrases += 1;
+        }
+        Ok(())
     }
 
     /// What the catalog wants to know of the split.
@@ -191,17 +178,21 @@ impl SplitWriter {
 
     /// Writes the split's file into `folder`. The name becomes visible only with the catalog's transaction.
     pub(crate) fn finish(self, folder: &Path, name: String) -> Result<SplitMeta, StoreError> {
-        let index = self.writer.finalize()?;
-        let mut names: Vec<PathBuf> = index.directory().list_managed_files().into_iter().collect();
-        names.retain(|name| self.directory.exists(name).unwrap_or(false));
-        names.sort();
-        let mut contents = Vec::with_capacity(names.len() + FILES.len());
-        for name in names {
-            let bytes = self.directory.open_read(&name)?.read_bytes()?.to_vec();
-            contents.push((name, bytes));
+        let thumbprints = self.builders.thumbprints();
+        let (texts, hosts): (Vec<u32>, Vec<u32>) = self.builders.phrases().iter().copied().unzip();
+        let mut files: Vec<(String, Vec<u8>)> = Vec::new();
+        let mut put = |name: &str, bytes: Vec<u8>| files.push((name.to_owned(), bytes));
+        self.columns.encode().into_iter().for_each(|(name, bytes)| put(name, bytes));
+        put(column::PHRASE_TEXT, pack_small(&texts));
+        put(column::PHRASE_HOST, pack_small(&hosts));
+        FILES.iter().zip(self.builders.encode()).for_each(|(name, bytes)| put(name, bytes));
+        put(PARTS_DOCUMENT, pack_small(&self.parts.documents));
+        put(PARTS_END, pack(&self.parts.ends));
+        put(PARTS, self.parts.bytes);
+        self.records.finish()?.into_iter().for_each(|(name, bytes)| put(name, bytes));
+        if let Some(words) = self.words {
+            words.finish()?.into_iter().for_each(|(name, bytes)| put(&name, bytes));
         }
-        contents.extend(FILES.iter().map(PathBuf::from).zip(self.builders.encode()));
-        let files: Vec<(PathBuf, &[u8])> = contents.iter().map(|(name, bytes)| (name.clone(), &bytes[..])).collect();
         let path = folder.join(format!("{name}.split"));
         let bytes = bundle::write(&path, &files).map_err(|source| StoreError::Write { path, source })?;
         Ok(SplitMeta {
@@ -211,7 +202,7 @@ impl SplitWriter {
             min_time: self.min_time,
             max_time: self.max_time,
             has_via: self.has_via,
-            thumbprints: self.builders.thumbprints(),
+            thumbprints,
             streams: self.streams,
             keys: self.keys,
         })

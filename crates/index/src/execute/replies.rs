@@ -1,0 +1,390 @@
+//! What has to hold for one reply: terms on certificates, codes, statuses and texts that stand together (CONTRACT 5).
+//!
+//! A class decides nearly all of it: it *is* the pairing of certificate, code and status. Two things it leaves open,
+//! the text and a certificate that stands in a front end's session; these are decided refusal by refusal, from columns.
+
+use rustc_hash::FxHashMap;
+use smtplog::{Direction, Reply, ReplySide, SessionId, Text, Thumbprint, Timestamp};
+
+use super::{Execution, Verdict};
+use crate::{
+    StoreError,
+    profile::ReplyClass,
+    query::{
+        Asking, Expr, Field, Phrase, Term,
+        matches::{Side, is_thumbprint, reply_has, side},
+    },
+    sessions::Documents,
+    split::columns::{column, list, pair, time_of_column},
+};
+
+/// Phrases that match.
+pub(super) struct Phrases {
+    /// By their text and the host that ends it.
+    pub(super) sure: Documents,
+    /// Whether time and session id of a trailing bracket, which are not indexed, could make another match.
+    pub(super) in_bracket: bool,
+}
+
+/// Sessions with a refusal that has one of these phrases.
+pub(super) fn with_phrases(execution: &Execution<'_>, phrases: &Phrases) -> Verdict {
+    let Execution { split, .. } = execution;
+    let (mut sure, mut maybe) = (execution.none(), execution.none());
+    let of_row = split.column(column::REPLY_DOCUMENT);
+    split.column(column::REPLY_PHRASE).for_each(|row, phrase| {
+        if phrases.sure.contains(phrase as u32)
+            && let Some(document) = of_row.get(row)
+        {
+            sure.insert(document as u32);
+        }
+    });
+    if phrases.in_bracket {
+        split.pairs(pair::PEER).for_each_key(|row| {
+            if let Some(document) = of_row.get(row) {
+                maybe.insert(document as u32);
+            }
+        });
+    }
+    Verdict { maybe: maybe.or(&sure), sure }
+}
+
+/// Sessions with a refusal, inside the window, for which all the parts hold by an alternative that has a term on
+/// replies.
+pub(super) fn at_replies(execution: &Execution<'_>, parts: &[&Expr]) -> Result<Verdict, StoreError> {
+    let mut texts = Vec::new();
+    for term in parts.iter().flat_map(|part| text_terms(part)) {
+        texts.push((term, execution.phrases(&term.matcher)?));
+    }
+    let asked = Asked { execution, parts, texts: &texts };
+    let mut found = Found::new(execution);
+    let mut open = Vec::new();
+    for (number, class) in (0..).zip(execution.split.replies()) {
+        let known = Facts { class, presented: Presented::AsInClass, phrase: None };
+        match asked.holds(&known) {
+            Tri { sure: true, .. } => execution.split.lists(list::CLASSES).of(number).for_each(|row| found.sure(row)),
+            Tri { maybe: true, .. } => open.push(number),
+            _ => {}
+        }
+    }
+    asked.decide_rows(&open, &mut found);
+    Ok(Verdict { maybe: found.maybe.or(&found.sure), sure: found.sure })
+}
+
+/// Refusals that match, as their sessions. Only those inside the window count.
+struct Found<'a> {
+    execution: &'a Execution<'a>,
+    sure: Documents,
+    maybe: Documents,
+}
+
+impl<'a> Found<'a> {
+    fn new(execution: &'a Execution<'a>) -> Found<'a> {
+        Found { execution, sure: execution.none(), maybe: execution.none() }
+    }
+
+    fn sure(&mut self, row: u32) {
+        if let Some(document) = self.inside_window(row) {
+            self.sure.insert(document);
+        }
+    }
+
+    fn maybe(&mut self, row: u32) {
+        if let Some(document) = self.inside_window(row) {
+            self.maybe.insert(document);
+        }
+    }
+
+    fn inside_window(&self, row: u32) -> Option<u32> {
+        let Execution { split, query, times, .. } = self.execution;
+        let document = u32::try_from(split.column(column::REPLY_DOCUMENT).get(row)?).ok()?;
+        let window = query.window;
+        if window.since.is_none() && window.until.is_none() {
+            return Some(document);
+        }
+        let after = time_of_column(split.column(column::REPLY_TIME).get(row)?);
+        let time = Timestamp(times.started(document)?.0.wrapping_add(after));
+        window.contains(time).then_some(document)
+    }
+}
+
+/// The parts that have to hold, and the phrases that their terms on texts mean.
+struct Asked<'a> {
+    execution: &'a Execution<'a>,
+    parts: &'a [&'a Expr],
+    texts: &'a [(&'a Term, Phrases)],
+}
+
+/// What is known of a refusal.
+struct Facts<'a> {
+    class: &'a ReplyClass,
+    presented: Presented,
+    /// Its phrase, and whether a bracket with a time follows.
+    phrase: Option<(u32, bool)>,
+}
+
+/// What is known of the certificate that was presented.
+#[derive(Clone, Copy)]
+enum Presented {
+    /// That of the class; open where the class says that it stands elsewhere.
+    AsInClass,
+    /// It was looked up.
+    Known(Option<Thumbprint>),
+}
+
+impl Asked<'_> {
+    fn holds(&self, facts: &Facts<'_>) -> Tri {
+        all_of(self.parts.iter().map(|part| self.at_reply(part, facts))).with
+    }
+
+    /// Decides the refusals of classes that leave something open.
+    fn decide_rows(&self, classes: &[u32], found: &mut Found<'_>) {
+        let Execution { split, .. } = self.execution;
+        let lists = split.lists(list::CLASSES);
+        let known = split.replies();
+        let (proxied, direct): (Vec<u32>, Vec<u32>) = classes.iter().partition(|&&class| known[class as usize].via);
+        let phrases = split.column(column::REPLY_PHRASE);
+        let has_bracket = self.rows_with_bracket();
+        // Many refusals have one text: each is decided once for its class.
+        let mut decided: FxHashMap<(u32, bool), Tri> = FxHashMap::default();
+        for class in direct {
+            decided.clear();
+            for row in lists.of(class) {
+                let Some(phrase) = phrases.get(row) else { continue };
+                let phrase = (phrase as u32, has_bracket.contains(row));
+                let facts =
+                    Facts { class: &known[class as usize], presented: Presented::AsInClass, phrase: Some(phrase) };
+                let tri = *decided.entry(phrase).or_insert_with(|| self.holds(&facts));
+                found.add(row, tri);
+            }
+        }
+        let rows: Vec<(u32, u32)> =
+            proxied.iter().flat_map(|&class| lists.of(class).map(move |row| (class, row))).collect();
+        let links: Vec<Option<SessionId>> = self.links(&rows);
+        self.execution.via.prepare(&links.iter().copied().flatten().collect::<Vec<_>>());
+        for (&(class, row), link) in rows.iter().zip(links) {
+            let Some(phrase) = phrases.get(row) else { continue };
+            let class = &known[class as usize];
+            let presented = Presented::Known(class.presented.or_else(|| self.presented(row, link?)));
+            let facts = Facts { class, presented, phrase: Some((phrase as u32, has_bracket.contains(row))) };
+            found.add(row, self.holds(&facts));
+        }
+    }
+
+    /// The links of refusals behind a proxy.
+    fn links(&self, rows: &[(u32, u32)]) -> Vec<Option<SessionId>> {
+        let vias = self.execution.split.pairs(pair::VIA);
+        rows.iter().map(|&(_, row)| vias.of(row).next().map(SessionId)).collect()
+    }
+
+    /// What the front end's session presented for the session of a refusal.
+    fn presented(&self, row: u32, link: SessionId) -> Option<Thumbprint> {
+        let Execution { split, times, via, .. } = self.execution;
+        let document = u32::try_from(split.column(column::REPLY_DOCUMENT).get(row)?).ok()?;
+        let profile = split.column(column::PROFILE).get(document)?;
+        let asking = Asking {
+            stream: &split.profile(profile)?.stream,
+            session: SessionId(times.session.get(document)?),
+            started: times.started(document)?,
+            last: times.last(document)?,
+        };
+        via.presented(&asking, link)
+    }
+
+    /// Refusals whose text ends with a bracket, if it matters.
+    fn rows_with_bracket(&self) -> Documents {
+        let Execution { split, .. } = self.execution;
+        let mut rows = Documents::none(split.column(column::REPLY_DOCUMENT).len());
+        if self.texts.iter().any(|(_, phrases)| phrases.in_bracket) {
+            split.pairs(pair::PEER).for_each_key(|row| rows.insert(row));
+        }
+        rows
+    }
+
+    fn at_reply(&self, expr: &Expr, facts: &Facts<'_>) -> AtReply {
+        match expr {
+            Expr::Term(term) if term.field == Field::Text => AtReply { without: NO, with: self.text(term, facts) },
+            Expr::Term(term) if term.field.is_of_reply() => {
+                AtReply { without: NO, with: known(reply_has(&reply_of(facts.class), term)) }
+            }
+            Expr::Term(term) => AtReply { without: certificate(term, facts), with: NO },
+            Expr::And(parts) => all_of(parts.iter().map(|part| self.at_reply(part, facts))),
+            Expr::Or(parts) => any_of(parts.iter().map(|part| self.at_reply(part, facts))),
+            _ => AtReply { without: OPEN, with: OPEN },
+        }
+    }
+
+    fn text(&self, term: &Term, facts: &Facts<'_>) -> Tri {
+        let phrases = self.texts.iter().find(|(known, _)| std::ptr::eq(*known, term)).map(|(_, phrases)| phrases);
+        match (phrases, facts.phrase) {
+            (Some(phrases), Some((phrase, _))) if phrases.sure.contains(phrase) => known(true),
+            (Some(phrases), Some((_, has_bracket))) => Tri { sure: false, maybe: phrases.in_bracket && has_bracket },
+            _ => OPEN,
+        }
+    }
+}
+
+impl Found<'_> {
+    fn add(&mut self, row: u32, tri: Tri) {
+        match tri {
+            Tri { sure: true, .. } => self.sure(row),
+            Tri { maybe: true, .. } => self.maybe(row),
+            _ => {}
+        }
+    }
+}
+
+/// The terms on texts in an expression that [`Asked::at_reply`] looks into.
+fn text_terms(expr: &Expr) -> Vec<&Term> {
+    match expr {
+        Expr::Term(term) if term.field == Field::Text => vec![term],
+        Expr::And(parts) | Expr::Or(parts) => parts.iter().flat_map(text_terms).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether something holds, as far as is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tri {
+    sure: bool,
+    maybe: bool,
+}
+
+/// As in the query's definition: alternatives without and with a term on replies.
+#[derive(Clone, Copy)]
+struct AtReply {
+    without: Tri,
+    with: Tri,
+}
+
+const NO: Tri = Tri { sure: false, maybe: false };
+const OPEN: Tri = Tri { sure: false, maybe: true };
+
+fn known(holds: bool) -> Tri {
+    Tri { sure: holds, maybe: holds }
+}
+
+fn all_of(parts: impl Iterator<Item = AtReply>) -> AtReply {
+    let parts: Vec<AtReply> = parts.collect();
+    let all = |holds: fn(&AtReply) -> bool| parts.iter().all(holds);
+    let any = |holds: fn(&AtReply) -> bool| parts.iter().any(holds);
+    AtReply {
+        without: Tri { sure: all(|part| part.without.sure), maybe: all(|part| part.without.maybe) },
+        with: Tri {
+            sure: all(|part| part.without.sure || part.with.sure) && any(|part| part.with.sure),
+            maybe: all(|part| part.without.maybe || part.with.maybe) && any(|part| part.with.maybe),
+        },
+    }
+}
+
+fn any_of(parts: impl Iterator<Item = AtReply>) -> AtReply {
+    let none = AtReply { without: NO, with: NO };
+    let or = |a: Tri, b: Tri| Tri { sure: a.sure || b.sure, maybe: a.maybe || b.maybe };
+    parts.fold(none, |any, part| AtReply { without: or(any.without, part.without), with: or(any.with, part.with) })
+}
+
+fn certificate(term: &Term, facts: &Facts<'_>) -> Tri {
+    let class = facts.class;
+    let presented = match facts.presented {
+        Presented::AsInClass if class.presented.is_none() && class.via => OPEN,
+        Presented::AsInClass => known(is_thumbprint(&term.matcher, class.presented)),
+        Presented::Known(presented) => known(is_thumbprint(&term.matcher, presented)),
+    };
+    let received = known(is_thumbprint(&term.matcher, class.received));
+    let named = known(is_thumbprint(&term.matcher, class.thumbprint));
+    match side(term.field, direction(class)) {
+        Side::Presented => presented,
+        Side::Received => received,
+        Side::Any => Tri {
+            sure: presented.sure || received.sure || named.sure,
+            maybe: presented.maybe || received.maybe || named.maybe,
+        },
+    }
+}
+
+/// The remote refuses what this server sends, and this server what it receives.
+fn direction(class: &ReplyClass) -> Direction {
+    match class.side {
+        ReplySide::Remote => Direction::Send,
+        ReplySide::Local => Direction::Receive,
+    }
+}
+
+/// A class as a reply, for the query's own predicates.
+fn reply_of(class: &ReplyClass) -> Reply {
+    Reply {
+        time: Timestamp(0),
+        sequence: 0,
+        side: class.side,
+        code: class.code,
+        status: class.status.clone(),
+        text: Text::default(),
+        attr: class.attr.clone(),
+        peer: None,
+        thumbprint: class.thumbprint,
+        to: None,
+        presented: class.presented,
+        received: class.received,
+        presented_via: None,
+    }
+}
+
+/// The words of `2026-07-07T15:48:53.514Z 08DED27250BC5691]`, a letter for each kind of character: digit, hex digit or
+/// the letter itself.
+const BRACKET: [&str; 7] = ["dddd", "dd", "ddtdd", "dd", "dd", "dddz", "xxxxxxxxxxxxxxxx"];
+
+/// Whether a phrase could be in a text only together with the time and session id of its trailing bracket: some of its
+/// words, up to its last, look like the beginning of these, or all of it like a part of them.
+pub(super) fn may_be_in_bracket(phrase: &Phrase) -> bool {
+    let words = phrase.tokens();
+    let fits = |words: &[String], shapes: &[&str]| {
+        words.len() <= shapes.len()
+            && words.iter().zip(shapes).enumerate().all(|(at, (word, shape))| {
+                let is_beginning = phrase.prefix && at + 1 == words.len();
+                has_shape(word, shape, is_beginning)
+            })
+    };
+    let inside = (0..BRACKET.len()).any(|start| fits(words, &BRACKET[start..]));
+    inside || (1..words.len()).any(|start| fits(&words[start..], &BRACKET))
+}
+
+fn has_shape(word: &str, shape: &str, is_beginning: bool) -> bool {
+    let has_length = word.len() == shape.len() || (is_beginning && word.len() < shape.len());
+    has_length
+        && word.bytes().zip(shape.bytes()).all(|(byte, shape)| match shape {
+            b'd' => byte.is_ascii_digit(),
+            b'x' => byte.is_ascii_hexdigit(),
+            letter => byte == letter,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, prefix: bool, expected: bool) {
+        let phrase = if prefix { Phrase::beginning(text) } else { Phrase::new(text) };
+        assert_eq!(may_be_in_bracket(&phrase.unwrap()), expected, "{text:?}");
+    }
+
+    #[test]
+    fn phrases_that_reach_into_the_bracket() {
+        for text in [
+            "2026-07-07T15:48:53.514Z 08DED27250BC5691",
+            "outlook.com 2026-07",
+            "48:53",
+            "08ded27250bc5691",
+            "514Z 08DED27250BC5691",
+            "07T15",
+        ] {
+            check(text, false, true);
+        }
+        for text in ["relay access denied", "10.0.0.1", "5.7.64", "outlook.com 07-07T15", "514Z x", "2026-07-07T15 now"]
+        {
+            check(text, false, false);
+        }
+        check("outlook.com 20", true, true);
+        check("access den", true, false);
+        check("2026-07-07T15:48:53.514Z 08DE", true, true);
+    }
+}

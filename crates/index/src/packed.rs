@@ -1,0 +1,243 @@
+//! Packed numbers: columns of a split, in blocks of the fewest bits, read in place.
+//!
+//! ```text
+//! count u32 | (least u64, offset u32, bits u8) x blocks | the blocks' numbers less their least, bit by bit
+//! ```
+//! A block has 256 numbers. Sessions of one file follow one another, so times, ids and dictionary numbers of a block lie
+//! close together; and a search for a value passes over the blocks whose range it is not in.
+
+use std::ops::RangeInclusive;
+
+use tantivy_bitpacker::{BitPacker, BitUnpacker, compute_num_bits};
+
+/// Numbers of a block.
+const BLOCK: usize = 256;
+
+/// Bytes of a block's entry.
+const ENTRY: usize = 8 + 4 + 1;
+
+/// Packs numbers.
+pub(crate) fn pack(numbers: &[u64]) -> Vec<u8> {
+    let blocks = numbers.len().div_ceil(BLOCK);
+    let mut bytes = Vec::with_capacity(4 + blocks * ENTRY + 2 * numbers.len());
+    bytes.extend_from_slice(&(numbers.len() as u32).to_le_bytes());
+    let mut packed = Vec::new();
+    for block in numbers.chunks(BLOCK) {
+        let least = block.iter().copied().min().unwrap_or(0);
+        let greatest = block.iter().copied().max().unwrap_or(0);
+        let bits = compute_num_bits(greatest - least);
+        bytes.extend_from_slice(&least.to_le_bytes());
+        bytes.extend_from_slice(&(packed.len() as u32).to_le_bytes());
+        bytes.push(bits);
+        let mut packer = BitPacker::new();
+        for number in block {
+            // Writing into memory does not fail.
+            let _ = packer.write(number - least, bits, &mut packed);
+        }
+        let _ = packer.close(&mut packed);
+    }
+    bytes.extend_from_slice(&packed);
+    bytes
+}
+
+/// Packs numbers that fit into 32 bits.
+pub(crate) fn pack_small(numbers: &[u32]) -> Vec<u8> {
+    let numbers: Vec<u64> = numbers.iter().map(|&number| number.into()).collect();
+    pack(&numbers)
+}
+
+/// Packed numbers. Damaged bytes give no numbers, never a panic.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Packed<'a> {
+    count: u32,
+    entries: &'a [u8],
+    packed: &'a [u8],
+}
+
+impl<'a> Packed<'a> {
+    /// `None` if the bytes are no packed numbers.
+    pub(crate) fn open(bytes: &'a [u8]) -> Option<Packed<'a>> {
+        let (count, rest) = bytes.split_first_chunk::<4>()?;
+        let count = u32::from_le_bytes(*count);
+        let blocks = (count as usize).div_ceil(BLOCK);
+        let (entries, packed) = rest.split_at_checked(blocks * ENTRY)?;
+        Some(Packed { count, entries, packed })
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> u32 {
+        self.count
+    }
+
+    /// The number at a place.
+    pub(crate) fn get(&self, at: u32) -> Option<u64> {
+        let block = self.block(at as usize / BLOCK)?;
+        block.get(at as usize % BLOCK)
+    }
+
+    /// The numbers of the places from `start` to before `end`.
+    pub(crate) fn between(&self, start: u32, end: u32) -> impl Iterator<Item = u64> + 'a {
+        let packed = *self;
+        (start..end.min(self.count)).map_while(move |at| packed.get(at))
+    }
+
+    /// Calls `found` with every place whose number lies in a range, and the number.
+    pub(crate) fn in_range(&self, range: RangeInclusive<u64>, mut found: impl FnMut(u32, u64)) {
+        for (first, block) in self.blocks() {
+            if block.least > *range.end() || block.bound() < *range.start() {
+                continue;
+            }
+            block.each(|at, number| {
+                if range.contains(&number) {
+                    found(first + at, number);
+                }
+            });
+        }
+    }
+
+    /// Calls `found` with every place whose number is one of `wanted`, which are in order, and the number.
+    pub(crate) fn among(&self, wanted: &[u64], mut found: impl FnMut(u32, u64)) {
+        for (first, block) in self.blocks() {
+            let start = wanted.partition_point(|&number| number < block.least);
+            let wanted = &wanted[start..start + wanted[start..].partition_point(|&number| number <= block.bound())];
+            if wanted.is_empty() {
+                continue;
+            }
+            block.each(|at, number| {
+                if wanted.binary_search(&number).is_ok() {
+                    found(first + at, number);
+                }
+            });
+        }
+    }
+
+    /// Calls `each` with every place and its number.
+    pub(crate) fn for_each(&self, mut each: impl FnMut(u32, u64)) {
+        for (first, block) in self.blocks() {
+            block.each(|at, number| each(first + at, number));
+        }
+    }
+
+    /// The first place whose number is not below `number`, where the numbers are in order.
+    pub(crate) fn lower_bound(&self, number: u64) -> u32 {
+        let (mut low, mut high) = (0, self.count);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.get(middle) {
+                Some(found) if found < number => low = middle + 1,
+                _ => high = middle,
+            }
+        }
+        low
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = (u32, Block<'a>)> + 'a {
+        let packed = *self;
+        (0..self.entries.len() / ENTRY).filter_map(move |at| Some(((at * BLOCK) as u32, packed.block(at)?)))
+    }
+
+    fn block(&self, at: usize) -> Option<Block<'a>> {
+        let entry = self.entries.get(at * ENTRY..)?.first_chunk::<ENTRY>()?;
+        let least = u64::from_le_bytes(*entry.first_chunk()?);
+        let offset = u32::from_le_bytes([entry[8], entry[9], entry[10], entry[11]]) as usize;
+        let bits = entry[12];
+        let count = BLOCK.min(self.count as usize - at * BLOCK);
+        let packed = self.packed.get(offset..)?;
+        let is_whole = (count * usize::from(bits)).div_ceil(8) <= packed.len();
+        let is_width = bits <= 56 || bits == 64;
+        (is_whole && is_width).then(|| Block { least, bits, count, packed, unpacker: BitUnpacker::new(bits) })
+    }
+}
+
+/// The numbers of one block.
+#[derive(Clone, Copy)]
+struct Block<'a> {
+    least: u64,
+    bits: u8,
+    count: usize,
+    /// The block's bytes and those behind: whole words can be loaded up to its last number.
+    packed: &'a [u8],
+    unpacker: BitUnpacker,
+}
+
+impl Block<'_> {
+    fn get(&self, at: usize) -> Option<u64> {
+        (at < self.count).then(|| self.least.wrapping_add(self.unpacker.get(at as u32, self.packed)))
+    }
+
+    /// What no number of the block is above.
+    fn bound(&self) -> u64 {
+        let span = if self.bits == 64 { u64::MAX } else { (1 << self.bits) - 1 };
+        self.least.saturating_add(span)
+    }
+
+    fn each(&self, mut each: impl FnMut(u32, u64)) {
+        let mut numbers = [0; BLOCK];
+        let numbers = &mut numbers[..self.count];
+        self.unpacker.get_range(0, self.packed, numbers);
+        for (at, number) in (0..).zip(numbers) {
+            each(at, self.least.wrapping_add(*number));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    fn numbers() -> impl Strategy<Value = Vec<u64>> {
+        let wide = vec(any::<u64>(), 0..700);
+        let near = (0u64..1 << 60, vec(0u64..5_000, 0..700))
+            .prop_map(|(least, numbers)| numbers.into_iter().map(|number| least + number).collect());
+        prop_oneof![wide, near, (any::<u64>(), 0usize..700).prop_map(|(number, count)| vec![number; count])]
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_packed_is_read(numbers in numbers()) {
+            let bytes = pack(&numbers);
+            let packed = Packed::open(&bytes).unwrap();
+            prop_assert_eq!(packed.len() as usize, numbers.len());
+            let mut each = Vec::new();
+            packed.for_each(|at, number| each.push((at, number)));
+            prop_assert_eq!(&each, &(0..).zip(numbers.iter().copied()).collect::<Vec<_>>());
+            prop_assert_eq!(&packed.between(1, u32::MAX).collect::<Vec<_>>(), numbers.get(1..).unwrap_or_default());
+            let got: Vec<_> = (0..packed.len()).map(|at| packed.get(at).unwrap()).collect();
+            prop_assert_eq!(&got, &numbers);
+            prop_assert_eq!(packed.get(packed.len()), None);
+        }
+
+        #[test]
+        fn searches_agree_with_a_look_at_every_number(numbers in numbers(), low: u64, high: u64, some in vec(any::<prop::sample::Index>(), 0..5)) {
+            let bytes = pack(&numbers);
+            let packed = Packed::open(&bytes).unwrap();
+            let mut found = Vec::new();
+            packed.in_range(low..=high, |at, number| found.push((at, number)));
+            let each = || (0u32..).zip(numbers.iter().copied());
+            prop_assert_eq!(&found, &each().filter(|(_, number)| (low..=high).contains(number)).collect::<Vec<_>>());
+            let mut wanted: Vec<u64> = some.iter().filter(|_| !numbers.is_empty()).map(|at| *at.get(&numbers)).chain([low]).collect();
+            wanted.sort_unstable();
+            found.clear();
+            packed.among(&wanted, |at, number| found.push((at, number)));
+            prop_assert_eq!(&found, &each().filter(|(_, number)| wanted.contains(number)).collect::<Vec<_>>());
+            let mut sorted = numbers.clone();
+            sorted.sort_unstable();
+            let bytes = pack(&sorted);
+            let bound = Packed::open(&bytes).unwrap().lower_bound(low);
+            prop_assert_eq!(bound as usize, sorted.partition_point(|&number| number < low));
+        }
+
+        #[test]
+        fn damaged_bytes_do_not_panic(mut bytes: Vec<u8>, count in 0u8..9) {
+            bytes.splice(0..0, [count, 0, 0, 0]);
+            if let Some(packed) = Packed::open(&bytes) {
+                packed.for_each(|_, _| {});
+                packed.among(&[0, 5], |_, _| {});
+                packed.between(0, u32::MAX).count();
+                packed.lower_bound(7);
+            }
+        }
+    }
+}

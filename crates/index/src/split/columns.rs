@@ -1,0 +1,350 @@
+//! The columns of a split: numbers by session, by refusal, or by pair, each a file of packed numbers.
+//!
+//! * **Dense** columns have a number for every session. Those into dictionaries that a session may lack are one higher,
+//!   and 0 stands for none.
+//! * **Refusals** have rows of their own, in order of session: class, phrase, time and session of each. So what must
+//!   hold for the same reply is decided here, without a session's record.
+//! * **Pairs** hold what a session or a refusal may have any number of: two files, keys in order and their values.
+//! * **Lists** turn a column round: the sessions of each profile, the refusals of each class.
+//!
+//! They hold numbers only: of dictionary entries, times, ids, hashes. What is unique to a session (its id, message ids)
+//! is a column and never a term: a term for each would triple the store.
+
+use smtplog::{ProxyKind, ProxyRole, Session};
+
+use super::record::Numbers;
+use crate::packed::{Packed, pack, pack_small};
+
+/// Names of dense columns and of those of refusals.
+pub(crate) mod column {
+    pub(crate) const PROFILE: &str = "profile";
+    pub(crate) const STARTED: &str = "started";
+    pub(crate) const DURATION: &str = "duration";
+    pub(crate) const SESSION: &str = "session";
+    pub(crate) const HELO: &str = "helo";
+    pub(crate) const REMOTE_NAME: &str = "remote_name";
+    pub(crate) const LOCAL: &str = "local";
+    pub(crate) const REMOTE: &str = "remote";
+    pub(crate) const EGRESS: &str = "egress";
+    /// Of each refusal: its session.
+    pub(crate) const REPLY_DOCUMENT: &str = "reply.document";
+    pub(crate) const REPLY_CLASS: &str = "reply.class";
+    pub(crate) const REPLY_PHRASE: &str = "reply.phrase";
+    /// Milliseconds after the session's start, as [`super::time_to_column`] writes them.
+    pub(crate) const REPLY_TIME: &str = "reply.time";
+    /// Of each phrase: its text, and one more than the peer's name that follows.
+    pub(crate) const PHRASE_TEXT: &str = "phrase.text";
+    pub(crate) const PHRASE_HOST: &str = "phrase.host";
+}
+
+/// Names of pairs: the files of their keys and values.
+pub(crate) mod pair {
+    pub(crate) type Name = (&'static str, &'static str);
+    pub(crate) const FROM: Name = ("from.key", "from.value");
+    pub(crate) const TO: Name = ("to.key", "to.value");
+    pub(crate) const MESSAGE_ID: Name = ("message_id.key", "message_id.value");
+    /// Proxy links of a session, of any kind.
+    pub(crate) const LINK: Name = ("link.key", "link.value");
+    /// Those by which it carries outbound mail for another.
+    pub(crate) const RELAY: Name = ("relay.key", "relay.value");
+    /// Phrases of failures that are no replies.
+    pub(crate) const FAILURE: Name = ("failure.key", "failure.value");
+    /// Of refusals: the remote's session id, and the session that has the certificate.
+    pub(crate) const PEER: Name = ("peer.key", "peer.value");
+    pub(crate) const VIA: Name = ("via.key", "via.value");
+}
+
+/// Names of lists: the files of where each begins, and of what they list.
+pub(crate) mod list {
+    pub(crate) type Name = (&'static str, &'static str);
+    pub(crate) const PROFILES: Name = ("profiles.start", "profiles.document");
+    pub(crate) const CLASSES: Name = ("classes.start", "classes.row");
+}
+
+/// Keys in order, and values.
+#[derive(Default)]
+struct PairsBuilder {
+    keys: Vec<u32>,
+    values: Vec<u64>,
+}
+
+impl PairsBuilder {
+    fn push(&mut self, key: u32, value: u64) {
+        self.keys.push(key);
+        self.values.push(value);
+    }
+
+    fn bytes(&self) -> usize {
+        12 * self.keys.len()
+    }
+}
+
+/// The columns of a split that is being written.
+#[derive(Default)]
+pub(super) struct ColumnsBuilder {
+    profile: Vec<u32>,
+    started: Vec<u64>,
+    duration: Vec<u64>,
+    session: Vec<u64>,
+    helo: Vec<u32>,
+    remote_name: Vec<u32>,
+    local: Vec<u32>,
+    remote: Vec<u32>,
+    egress: Vec<u32>,
+    from: PairsBuilder,
+    to: PairsBuilder,
+    message_id: PairsBuilder,
+    link: PairsBuilder,
+    relay: PairsBuilder,
+    failure: PairsBuilder,
+    reply_document: Vec<u32>,
+    reply_class: Vec<u32>,
+    reply_phrase: Vec<u32>,
+    reply_time: Vec<u64>,
+    peer: PairsBuilder,
+    via: PairsBuilder,
+}
+
+impl ColumnsBuilder {
+    /// Adds a session whose texts have these numbers, and returns its document number.
+    pub(super) fn add(&mut self, session: &Session, numbers: &Numbers) -> u32 {
+        let document = self.profile.len() as u32;
+        self.profile.push(numbers.profile);
+        self.started.push(time_to_column(session.started.0));
+        self.duration.push(session.last.0.wrapping_sub(session.started.0) as u64);
+        self.session.push(session.session.0);
+        let or_none = |number: Option<u32>| number.map_or(0, |number| number + 1);
+        self.helo.push(or_none(numbers.helo));
+        self.remote_name.push(or_none(numbers.remote_name));
+        self.local.push(or_none(numbers.local));
+        self.remote.push(or_none(numbers.remote));
+        self.egress.push(or_none(numbers.egress));
+        self.add_messages(document, session, numbers);
+        self.add_replies(document, session, numbers);
+        for link in &session.proxy {
+            self.link.push(document, link.session.0);
+            if link.kind == ProxyKind::Outbound && link.role == ProxyRole::Relay {
+                self.relay.push(document, link.session.0);
+            }
+        }
+        numbers.failures.iter().for_each(|&phrase| self.failure.push(document, phrase.into()));
+        document
+    }
+
+    fn add_messages(&mut self, document: u32, session: &Session, numbers: &Numbers) {
+        numbers.from.iter().for_each(|&from| self.from.push(document, from.into()));
+        numbers.to.iter().for_each(|&to| self.to.push(document, to.into()));
+        for id in session.messages.iter().filter_map(|message| message.message_id.as_deref()) {
+            self.message_id.push(document, message_id_hash(id));
+        }
+    }
+
+    fn add_replies(&mut self, document: u32, session: &Session, numbers: &Numbers) {
+        for (reply, &(class, phrase)) in session.replies.iter().zip(&numbers.replies) {
+            let row = self.reply_document.len() as u32;
+            self.reply_document.push(document);
+            self.reply_class.push(class);
+            self.reply_phrase.push(phrase);
+            self.reply_time.push(time_to_column(reply.time.0.wrapping_sub(session.started.0)));
+            if let Some(id) = reply.peer.as_ref().and_then(|peer| peer.session) {
+                self.peer.push(row, id.0);
+            }
+            if let Some(via) = reply.presented_via {
+                self.via.push(row, via.0);
+            }
+        }
+    }
+
+    /// Bytes held, for the bound on a split's memory.
+    pub(super) fn bytes(&self) -> usize {
+        let pairs = [&self.from, &self.to, &self.message_id, &self.link, &self.relay, &self.failure];
+        let of_pairs: usize = pairs.into_iter().chain([&self.peer, &self.via]).map(PairsBuilder::bytes).sum();
+        of_pairs + self.profile.len() * (6 * 4 + 3 * 8) + self.reply_document.len() * (3 * 4 + 8)
+    }
+
+    /// The files of all columns.
+    pub(super) fn encode(&self) -> Vec<(&'static str, Vec<u8>)> {
+        let small = [
+            (column::PROFILE, &self.profile),
+            (column::HELO, &self.helo),
+            (column::REMOTE_NAME, &self.remote_name),
+            (column::LOCAL, &self.local),
+            (column::REMOTE, &self.remote),
+            (column::EGRESS, &self.egress),
+            (column::REPLY_DOCUMENT, &self.reply_document),
+            (column::REPLY_CLASS, &self.reply_class),
+            (column::REPLY_PHRASE, &self.reply_phrase),
+        ];
+        let wide = [
+            (column::STARTED, &self.started),
+            (column::DURATION, &self.duration),
+            (column::SESSION, &self.session),
+            (column::REPLY_TIME, &self.reply_time),
+        ];
+        let mut files: Vec<(&str, Vec<u8>)> = small.map(|(name, numbers)| (name, pack_small(numbers))).into();
+        files.extend(wide.map(|(name, numbers)| (name, pack(numbers))));
+        for ((key, value), pairs) in self.pairs() {
+            files.push((key, pack_small(&pairs.keys)));
+            files.push((value, pack(&pairs.values)));
+        }
+        for ((start, entry), of) in [(list::PROFILES, &self.profile), (list::CLASSES, &self.reply_class)] {
+            let (starts, entries) = lists(of);
+            files.push((start, pack_small(&starts)));
+            files.push((entry, pack_small(&entries)));
+        }
+        files
+    }
+
+    fn pairs(&self) -> [(pair::Name, &PairsBuilder); 8] {
+        [
+            (pair::FROM, &self.from),
+            (pair::TO, &self.to),
+            (pair::MESSAGE_ID, &self.message_id),
+            (pair::LINK, &self.link),
+            (pair::RELAY, &self.relay),
+            (pair::FAILURE, &self.failure),
+            (pair::PEER, &self.peer),
+            (pair::VIA, &self.via),
+        ]
+    }
+}
+
+/// For each number that occurs the places that have it, one list after the other, and where each list begins.
+fn lists(numbers: &[u32]) -> (Vec<u32>, Vec<u32>) {
+    let lists = numbers.iter().max().map_or(0, |&greatest| greatest as usize + 1);
+    let mut starts = vec![0; lists + 1];
+    numbers.iter().for_each(|&number| starts[number as usize + 1] += 1);
+    for number in 0..lists {
+        starts[number + 1] += starts[number];
+    }
+    let mut next = starts.clone();
+    let mut entries = vec![0; numbers.len()];
+    for (place, &number) in (0..).zip(numbers) {
+        let entry = &mut next[number as usize];
+        entries[*entry as usize] = place;
+        *entry += 1;
+    }
+    (starts, entries)
+}
+
+/// Pairs, read in place.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Pairs<'a> {
+    pub(super) keys: Packed<'a>,
+    pub(super) values: Packed<'a>,
+}
+
+impl<'a> Pairs<'a> {
+    /// How many there are.
+    pub(crate) fn len(&self) -> u32 {
+        self.keys.len()
+    }
+
+    /// The values of a key.
+    pub(crate) fn of(&self, key: u32) -> impl Iterator<Item = u64> + 'a {
+        let pairs = *self;
+        let first = pairs.keys.lower_bound(key.into());
+        (first..pairs.len())
+            .take_while(move |&at| pairs.keys.get(at) == Some(key.into()))
+            .filter_map(move |at| pairs.values.get(at))
+    }
+
+    /// Every key.
+    pub(crate) fn for_each_key(&self, mut found: impl FnMut(u32)) {
+        self.keys.for_each(|_, key| found(key as u32));
+    }
+
+    /// Every key and its values.
+    pub(crate) fn for_each(&self, mut found: impl FnMut(u32, u64)) {
+        self.values.for_each(|at, value| {
+            if let Some(key) = self.keys.get(at) {
+                found(key as u32, value);
+            }
+        });
+    }
+
+    /// Keys with a value in a range.
+    pub(crate) fn in_range(&self, range: std::ops::RangeInclusive<u64>, mut found: impl FnMut(u32)) {
+        self.values.in_range(range, |at, _| found(self.keys.get(at).unwrap_or(u64::MAX) as u32));
+    }
+
+    /// Keys with one of these values, which are in order, and the value.
+    pub(crate) fn among(&self, wanted: &[u64], mut found: impl FnMut(u32, u64)) {
+        self.values.among(wanted, |at, value| found(self.keys.get(at).unwrap_or(u64::MAX) as u32, value));
+    }
+}
+
+/// Lists, read in place.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Lists<'a> {
+    pub(super) starts: Packed<'a>,
+    pub(super) entries: Packed<'a>,
+}
+
+impl<'a> Lists<'a> {
+    /// What the list of a number has, in order.
+    pub(crate) fn of(&self, number: u32) -> impl Iterator<Item = u32> + 'a {
+        let bound = |at: Option<u32>| at.and_then(|at| self.starts.get(at)).map_or(0, |bound| bound as u32);
+        let (start, end) = (bound(Some(number)), bound(number.checked_add(1)));
+        self.entries.between(start, end).map(|entry| entry as u32)
+    }
+}
+
+/// A time as the columns hold it: they are unsigned, and times before 1970 sort first.
+pub(crate) fn time_to_column(ms: i64) -> u64 {
+    (ms as u64) ^ (1 << 63)
+}
+
+/// The inverse of [`time_to_column`].
+pub(crate) fn time_of_column(value: u64) -> i64 {
+    (value ^ (1 << 63)) as i64
+}
+
+/// What a message id's column holds: 40 bits of its hash. The record decides in the end, and shorter values make the
+/// largest column of a split a third smaller.
+fn message_id_hash(message_id: &str) -> u64 {
+    message_id_hash_of_key(&crate::query::message_id_key(message_id))
+}
+
+/// The same from what message ids are compared by.
+pub(crate) fn message_id_hash_of_key(key: &str) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(key.as_bytes()) >> 24
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_turn_a_column_round() {
+        let (starts, entries) = lists(&[1, 0, 1, 3]);
+        assert_eq!((starts, entries), (vec![0, 1, 3, 3, 4], vec![1, 0, 2, 3]));
+        assert_eq!(lists(&[]), (vec![0], vec![]));
+    }
+
+    #[test]
+    fn lists_and_pairs_are_read_in_place() {
+        let (starts, entries) = lists(&[1, 0, 1, 3]);
+        let (starts, entries) = (pack_small(&starts), pack_small(&entries));
+        let lists = Lists { starts: Packed::open(&starts).unwrap(), entries: Packed::open(&entries).unwrap() };
+        let of = |number| lists.of(number).collect::<Vec<_>>();
+        assert_eq!(
+            [of(0), of(1), of(2), of(3), of(4), of(u32::MAX)],
+            [vec![1], vec![0, 2], vec![], vec![3], vec![], vec![]]
+        );
+        let (keys, values) = (pack_small(&[2, 2, 5]), pack(&[7, 8, 7]));
+        let pairs = Pairs { keys: Packed::open(&keys).unwrap(), values: Packed::open(&values).unwrap() };
+        let of = |key| pairs.of(key).collect::<Vec<_>>();
+        assert_eq!([of(1), of(2), of(5), of(6)], [vec![], vec![7, 8], vec![7], vec![]]);
+        let mut found = Vec::new();
+        pairs.among(&[7], |key, value| found.push((key, value)));
+        assert_eq!(found, [(2, 7), (5, 7)]);
+    }
+
+    #[test]
+    fn times_keep_their_order() {
+        let times = [i64::MIN, -1, 0, 1_709_251_200_000, i64::MAX];
+        assert!(times.map(time_to_column).is_sorted());
+        assert_eq!(times.map(|time| time_of_column(time_to_column(time))), times);
+    }
+}
