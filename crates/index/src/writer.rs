@@ -143,6 +143,8 @@ impl Writer {
         let connection = catalog::open_for_writing(dir)?;
         let writer = Writer { dir: dir.to_owned(), connection: Mutex::new(connection), _lock: lock };
         writer.sweep()?;
+        // Nobody else writes, and each of the thousands of questions to come would lock and unlock the file.
+        writer.connection().execute_batch("BEGIN")?;
         Ok(writer)
     }
 
@@ -258,6 +260,7 @@ impl Writer {
             bytes: splits.iter().chain(&open_split).map(|split| split.bytes).sum(),
         };
         let mut connection = self.connection.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        connection.execute_batch("COMMIT")?; // What has only read.
         let transaction = connection.transaction()?;
         drop_replaced(&transaction, &replaced, open.is_some())?;
         put_repeated_keys(&transaction, &self.dir, &splits, open_split.as_ref())?;
@@ -541,11 +544,7 @@ fn put_repeated_keys(
     splits: &[SplitMeta],
     open: Option<&SplitMeta>,
 ) -> Result<(), StoreError> {
-    let mut keys: Vec<(&Arc<Stream>, SessionId, Timestamp)> = Vec::new();
-    for split in splits.iter().chain(open) {
-        keys.extend(split.keys.iter().map(|&(stream, id, time)| (&split.streams[stream as usize].0, id, time)));
-    }
-    keys.sort_unstable();
+    let keys = all_keys(splits.iter().chain(open));
     let mut repeated: FxHashMap<Key, Timestamp> = FxHashMap::default();
     for pair in keys.windows(2).filter(|pair| (pair[0].0, pair[0].1) == (pair[1].0, pair[1].1)) {
         let key = (Arc::clone(pair[0].0), pair[0].1);
@@ -562,6 +561,23 @@ fn put_repeated_keys(
         transaction.prepare_cached(sql)?.execute(params![stream, session.0 as i64, first.0])?;
     }
     Ok(())
+}
+
+/// The keys of all splits, in order.
+fn all_keys<'s>(splits: impl Iterator<Item = &'s SplitMeta> + Clone) -> Vec<(&'s Arc<Stream>, SessionId, Timestamp)> {
+    let mut streams: Vec<&Arc<Stream>> =
+        splits.clone().flat_map(|split| &split.streams).map(|(stream, ..)| stream).collect();
+    streams.sort_unstable();
+    streams.dedup();
+    let mut keys: Vec<(u32, SessionId, Timestamp)> = Vec::new();
+    for split in splits {
+        let number = |stream: &Arc<Stream>| streams.binary_search(&stream).unwrap_or_default() as u32;
+        let numbers: Vec<u32> = split.streams.iter().map(|(stream, ..)| number(stream)).collect();
+        keys.extend(split.keys.iter().map(|&(stream, id, time)| (numbers[stream as usize], id, time)));
+    }
+    // Each split's are in order already, and this sort merges such runs.
+    keys.sort();
+    keys.into_iter().map(|(stream, id, time)| (streams[stream as usize], id, time)).collect()
 }
 
 /// Keys of new sessions that published splits have too, each with the earlier of the starts.

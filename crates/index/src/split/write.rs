@@ -50,9 +50,9 @@ pub(crate) struct SplitMeta {
     pub(crate) has_via: bool,
     /// Certificates that occur in it, in order.
     pub(crate) thumbprints: Vec<Thumbprint>,
-    /// Least and greatest session id by stream.
+    /// Least and greatest session id by stream, in order.
     pub(crate) streams: Vec<(Arc<Stream>, SessionId, SessionId)>,
-    /// Keys of its sessions, for finding keys that occur more than once.
+    /// Keys of its sessions in order, for finding keys that occur more than once. Their streams are places in `streams`.
     pub(crate) keys: Vec<(u32, SessionId, Timestamp)>,
 }
 
@@ -195,6 +195,7 @@ impl SplitWriter {
         }
         let path = folder.join(format!("{name}.split"));
         let bytes = bundle::write(&path, &files).map_err(|source| StoreError::Write { path, source })?;
+        let (streams, keys) = in_order(self.streams, self.keys);
         Ok(SplitMeta {
             name,
             bytes,
@@ -203,8 +204,26 @@ impl SplitWriter {
             max_time: self.max_time,
             has_via: self.has_via,
             thumbprints,
-            streams: self.streams,
-            keys: self.keys,
+            streams,
+            keys,
         })
     }
+}
+
+type Streams = Vec<(Arc<Stream>, SessionId, SessionId)>;
+
+/// Streams in their order, and keys by stream, id and time.
+fn in_order(
+    streams: Streams,
+    mut keys: Vec<(u32, SessionId, Timestamp)>,
+) -> (Streams, Vec<(u32, SessionId, Timestamp)>) {
+    let mut ordered: Vec<(u32, _)> = (0..).zip(streams).collect();
+    ordered.sort_unstable_by(|(_, a), (_, b)| a.0.cmp(&b.0));
+    let mut places = vec![0; ordered.len()];
+    for (place, (number, _)) in (0..).zip(&ordered) {
+        places[*number as usize] = place;
+    }
+    keys.iter_mut().for_each(|key| key.0 = places[key.0 as usize]);
+    keys.sort_unstable();
+    (ordered.into_iter().map(|(_, stream)| stream).collect(), keys)
 }
