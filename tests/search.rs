@@ -1,13 +1,18 @@
 //! The index against a linear scan: random queries over a generated fleet have the same answer both ways.
 
-use std::{collections::BTreeSet, path::Path, process::Command, sync::OnceLock};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    process::Command,
+    sync::OnceLock,
+};
 
 use index::{
     Over, SearchOptions, Store,
-    query::{Field, Query, Window},
+    query::{Asking, Field, Query, Via, Window},
 };
 use proptest::prelude::*;
-use smtplog::{Session, Timestamp};
+use smtplog::{Direction, Reply, Session, Timestamp};
 
 /// A store of a small fleet with damage and proxies, and all its sessions.
 struct Fleet {
@@ -63,7 +68,7 @@ fn term(choice: &mut Choice, session: &Session) -> String {
     let negotiation = choice.of(&session.negotiations).cloned();
     let quoted = |field: &str, value: &str| format!("{field}:{}", quote(value));
     let presented = negotiation.as_ref().and_then(|one| one.presented.or(one.received)).map(|one| one.to_string());
-    let term = match choice.below(30) {
+    let term = match choice.below(35) {
         0 => Some(format!("server:{}", session.stream.server)),
         1 => Some(format!("direction:{}", session.stream.direction)),
         2 => Some(quoted("connector", &session.connector)),
@@ -93,6 +98,12 @@ fn term(choice: &mut Choice, session: &Session) -> String {
         26 => Some(format!("complete:{}", session.complete)),
         27 => session.proxy.first().map(|link| format!("proxy_session:{}", link.session)),
         28 => Some(quoted("id", &session.id())),
+        // What the index leaves to the record: the bracket's time and id, alone and with what stands before.
+        29 => reply.and_then(|reply| Some(quoted("text", &reply.peer?.time?.to_string()))),
+        30 => reply.and_then(|reply| Some(quote(&format!("{} {}", reply.text.get(8..)?, reply.peer?.session?)))),
+        31 => reply.and_then(|reply| Some(format!("{}*", quote(reply.text.get(..reply.text.len() / 2)?)))),
+        32 => Some("text:*".to_owned()),
+        33 => Some("error:*".to_owned()),
         _ => reply.map(|reply| quote(&reply.text)),
     };
     term.unwrap_or_else(|| "status:5.7.64".to_owned())
@@ -161,6 +172,79 @@ proptest! {
                 prop_assert_eq!(sum, total, "{} {:?}", text, over);
             }
         }
+    }
+}
+
+/// The fields that are counted by in the test below, as a reader of CONTRACT 4 and 5 would tell their values.
+const COUNTED: [Field; 7] =
+    [Field::Server, Field::Connector, Field::Presented, Field::ServerCert, Field::Status, Field::Code, Field::Helo];
+
+fn value(field: Field, session: &Session, reply: Option<&Reply>, store: &Store) -> Option<String> {
+    let via = |reply: &Reply| store.presented(&Asking::of(session), reply.presented_via?);
+    let (presented, received) = match reply {
+        Some(reply) => (reply.presented.or_else(|| via(reply)), reply.received),
+        None => (session.presented(), session.received()),
+    };
+    let server = if session.stream.direction == Direction::Send { received } else { presented };
+    match field {
+        Field::Server => Some(session.stream.server.to_string()),
+        Field::Connector => (!session.connector.is_empty()).then(|| session.connector.to_string()),
+        Field::Presented => presented.map(|thumbprint| thumbprint.to_string()),
+        Field::ServerCert => server.map(|thumbprint| thumbprint.to_string()),
+        Field::Status => reply?.status.as_ref().map(|status| status.to_string()),
+        Field::Code => Some(reply?.code.to_string()),
+        _ => session.helo.as_ref().map(|helo| helo.to_string()),
+    }
+}
+
+/// Values and time; sessions and replies.
+type Counts = BTreeMap<(Vec<Option<String>>, Option<Timestamp>), (BTreeSet<String>, u64)>;
+
+/// Counts session by session.
+fn scanned_counts(query: &Query, by: &[Field], over: Option<Over>) -> Counts {
+    let Fleet { store, sessions, .. } = fleet();
+    let by_reply = query.has_reply_term() || by.iter().any(|field| matches!(field, Field::Status | Field::Code));
+    let mut counts = Counts::new();
+    for session in sessions.iter().filter(|session| query.matches_via(session, store)) {
+        let replies: Vec<&Reply> = match query.has_reply_term() {
+            true => query.matching_replies_via(session, store).iter().map(|&at| &session.replies[at]).collect(),
+            false => session.replies.iter().filter(|_| by_reply).collect(),
+        };
+        let refusals = if by_reply { 0 } else { session.replies.len() as u64 };
+        let counted: Vec<(Option<&Reply>, Timestamp, u64)> = match replies.is_empty() {
+            true => vec![(None, session.started, refusals)],
+            false => replies.into_iter().map(|reply| (Some(reply), reply.time, 1)).collect(),
+        };
+        for (reply, time, count) in counted {
+            let values = by.iter().map(|&field| value(field, session, reply, store)).collect();
+            let row = counts.entry((values, over.map(|over| over.beginning(time)))).or_default();
+            row.0.insert(session.id());
+            row.1 += count;
+        }
+    }
+    counts
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn counts_agree_with_a_linear_scan(seed: u64) {
+        let Fleet { store, sessions, .. } = fleet();
+        let choice = &mut Choice(seed);
+        let text = if choice.below(5) == 0 { "*".to_owned() } else { expression(choice, sessions, 2) };
+        let Ok(query) = Query::parse(&text) else { return Ok(()) };
+        let query = query.within(window(choice, sessions));
+        let by: Vec<Field> = COUNTED.into_iter().filter(|_| choice.below(3) == 0).collect();
+        let over = Some(Over::Hour).filter(|_| choice.below(3) == 0);
+        let scanned: BTreeMap<_, _> = scanned_counts(&query.resolve(store), &by, over)
+            .into_iter()
+            .map(|(key, (sessions, replies))| (key, (sessions.len() as u64, replies)))
+            .collect();
+        let groups = store.group(&query, &by, over).unwrap();
+        let counted: BTreeMap<_, _> =
+            groups.rows.into_iter().map(|row| ((row.values, row.time), (row.sessions, row.replies))).collect();
+        prop_assert_eq!(counted, scanned, "{} by {:?} over {:?} {:?}", text, by, over, query.window);
     }
 }
 

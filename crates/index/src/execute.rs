@@ -15,6 +15,7 @@ use std::{
 
 use smtplog::{Session, SessionId, Timestamp};
 
+pub(crate) use self::replies::reply_of;
 use self::replies::{Phrases, may_be_in_bracket};
 use crate::{
     StoreError,
@@ -113,6 +114,24 @@ pub(crate) fn execute(
     }
     deadline.check()?;
     Ok(Matches { documents: sure, unreadable })
+}
+
+/// The refusals of a split that a query is about, in order (see [`Query::matching_replies`]); `None` if columns cannot
+/// tell which they are. Those of sessions that do not match may be among them.
+pub(crate) fn matching_rows(split: &SplitReader, query: &Query, via: &dyn Via) -> Result<Option<Vec<u32>>, StoreError> {
+    let execution = Execution { split, query, times: split.times(), via };
+    let parts = match &query.expr {
+        Expr::And(parts) => parts.iter().collect(),
+        expr => vec![expr],
+    };
+    let (scoped, others): (Vec<&Expr>, Vec<&Expr>) = parts.into_iter().partition(|part| Scope::of(part).is_scoped());
+    // What has no term on replies holds for the whole session, and so for each of its refusals.
+    if !scoped.iter().all(|part| Scope::of(part).pure) || others.iter().any(|part| part.has_reply_term()) {
+        return Ok(None);
+    }
+    let mut rows = replies::rows_at(&execution, &scoped)?;
+    rows.sure.sort_unstable();
+    Ok(rows.maybe.is_empty().then_some(rows.sure))
 }
 
 /// A query at work on a split.

@@ -6,6 +6,7 @@ mod dictionary;
 mod error;
 mod execute;
 mod fragments;
+mod group;
 mod packed;
 mod profile;
 pub mod query;
@@ -16,7 +17,6 @@ mod writer;
 
 pub use error::StoreError;
 pub use fragments::{StoredFragments, StoredPart};
-pub use store::{
-    CertificateRow, GroupRow, Groups, Hits, Location, MissingSplit, Over, SearchOptions, Sort, Store, StoreInfo,
-};
+pub use group::{GroupRow, Groups, Over};
+pub use store::{CertificateRow, Hits, Location, MissingSplit, SearchOptions, Sort, Store, StoreInfo};
 pub use writer::{FileRecord, KnownSource, Published, Run, SourceRecord, SplitSink, Writer};

@@ -8,7 +8,7 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension};
 use rustc_hash::FxHashMap;
-use smtplog::{Reply, Session, SessionId, Stream, Thumbprint, Timestamp, certificate::Certificate};
+use smtplog::{Session, SessionId, Stream, Thumbprint, Timestamp, certificate::Certificate};
 
 use crate::{
     StoreError,
@@ -61,41 +61,6 @@ pub struct Hits {
     pub sessions: Vec<Session>,
     /// Splits that could not be asked.
     pub missing: Vec<MissingSplit>,
-}
-
-/// The unit of time in a count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Over {
-    /// UTC hours.
-    Hour,
-    /// UTC days.
-    Day,
-}
-
-/// The answer of a count.
-#[derive(Clone, Debug, Default)]
-pub struct Groups {
-    /// In order of sessions, most first.
-    pub rows: Vec<GroupRow>,
-    /// Splits that could not be asked.
-    pub missing: Vec<MissingSplit>,
-}
-
-/// One combination of values.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupRow {
-    /// The values, in the order asked for; `None` where a session or reply has none.
-    pub values: Vec<Option<String>>,
-    /// Beginning of the hour or day, if asked for.
-    pub time: Option<Timestamp>,
-    /// Sessions.
-    pub sessions: u64,
-    /// Replies; of a count without reply terms and fields, the refusals of these sessions.
-    pub replies: u64,
-    /// The first of them.
-    pub first: Timestamp,
-    /// The last of them.
-    pub last: Timestamp,
 }
 
 /// A certificate and its use.
@@ -219,41 +184,6 @@ impl Store {
         Ok(hits)
     }
 
-    /// Counts sessions and replies by fields.
-    pub fn group(&self, query: &Query, by: &[Field], over: Option<Over>) -> Result<Groups, StoreError> {
-        let deadline = Deadline::start();
-        let query = self.resolve(query);
-        let mut groups = Groups::default();
-        let mut counts: BTreeMap<GroupKey, GroupRow> = BTreeMap::new();
-        let by_reply = query.has_reply_term() || by.iter().any(|field| field.is_of_reply());
-        let needs_records = by_reply || over.is_some() || !by.iter().all(|field| is_of_profile(*field));
-        for answer in self.answers(&query, false, deadline, &mut groups.missing)? {
-            if !needs_records {
-                answer.count_profiles(by, &mut counts);
-                continue;
-            }
-            let times = answer.split.times();
-            self.prepare(&answer.links());
-            for (at, document) in answer.documents.iter().enumerate() {
-                if at.is_multiple_of(1_024) {
-                    deadline.check()?;
-                }
-                match answer.split.session(document, &times) {
-                    Some(session) => {
-                        self.count(&query, by, over, by_reply, &self.named(session), &mut counts);
-                    }
-                    None => note_missing(&mut groups.missing, answer.name, "damaged: a record cannot be read"),
-                }
-            }
-        }
-        groups.rows = counts.into_values().collect();
-        match over {
-            Some(_) => groups.rows.sort_by(|a, b| a.time.cmp(&b.time).then(b.sessions.cmp(&a.sessions))),
-            None => groups.rows.sort_by(|a, b| b.sessions.cmp(&a.sessions).then(b.replies.cmp(&a.replies))),
-        }
-        Ok(groups)
-    }
-
     /// Sessions by their whole id, by the log's session id, or by the beginning of an id.
     pub fn find(&self, id: &str) -> Result<Vec<Session>, StoreError> {
         let id = id.trim();
@@ -300,16 +230,16 @@ impl Store {
         self.catalog.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn certificate_names(&self) -> &[Certificate] {
+    pub(crate) fn certificate_names(&self) -> &[Certificate] {
         self.certificates.get_or_init(|| catalog::certificates(&self.catalog()).unwrap_or_default())
     }
 
-    fn resolve(&self, query: &Query) -> Query {
+    pub(crate) fn resolve(&self, query: &Query) -> Query {
         if has_names(&query.expr) { query.resolve(self) } else { query.clone() }
     }
 
     /// Sets what only the whole store knows of a session.
-    fn named(&self, mut session: Session) -> Session {
+    pub(crate) fn named(&self, mut session: Session) -> Session {
         if !self.first_of_key.is_empty() {
             let key = ((*session.stream).clone(), session.session);
             session.repeated = self.first_of_key.get(&key).is_some_and(|&first| first < session.started);
@@ -324,7 +254,7 @@ impl Store {
     }
 
     /// Asks every split that can have an answer.
-    fn answers(
+    pub(crate) fn answers(
         &self,
         query: &Query,
         verify: bool,
@@ -377,172 +307,21 @@ impl Store {
         }
         Ok(splits)
     }
-
-    fn count(
-        &self,
-        query: &Query,
-        by: &[Field],
-        over: Option<Over>,
-        by_reply: bool,
-        session: &Session,
-        counts: &mut BTreeMap<GroupKey, GroupRow>,
-    ) {
-        let replies: Vec<&Reply> = match () {
-            _ if query.has_reply_term() => {
-                query.matching_replies_via(session, self).into_iter().map(|at| &session.replies[at]).collect()
-            }
-            _ if by_reply => session.replies.iter().collect(),
-            _ => Vec::new(),
-        };
-        if replies.is_empty() {
-            let values = self.values(by, session, None);
-            let refusals = if by_reply { 0 } else { session.replies.len() as u64 };
-            for values in values {
-                add(counts, values, over, session.started, true, refusals);
-            }
-            return;
-        }
-        let mut seen: Vec<GroupKey> = Vec::new();
-        for reply in replies {
-            for values in self.values(by, session, Some(reply)) {
-                let key = GroupKey { time: over.map(|over| over.beginning(reply.time)), values: values.clone() };
-                let is_first = !seen.contains(&key);
-                add(counts, values, over, reply.time, is_first, 1);
-                if is_first {
-                    seen.push(key);
-                }
-            }
-        }
-    }
-
-    /// The values of the fields for a session, or for one of its replies; fields with several values give several.
-    fn values(&self, by: &[Field], session: &Session, reply: Option<&Reply>) -> Vec<Vec<Option<String>>> {
-        let mut rows: Vec<Vec<Option<String>>> = vec![Vec::new()];
-        for &field in by {
-            let values = self.values_of(field, session, reply);
-            rows = rows
-                .iter()
-                .flat_map(|row| values.iter().map(|value| row.iter().cloned().chain([value.clone()]).collect()))
-                .collect();
-        }
-        rows
-    }
-
-    fn values_of(&self, field: Field, session: &Session, reply: Option<&Reply>) -> Vec<Option<String>> {
-        let certificates = match reply {
-            Some(reply) => {
-                let via = || reply.presented_via.and_then(|link| self.presented(&Asking::of(session), link));
-                (reply.presented.or_else(via), reply.received)
-            }
-            None => (session.presented(), session.received()),
-        };
-        let is_send = session.stream.direction == smtplog::Direction::Send;
-        let (client, server) = if is_send { certificates } else { (certificates.1, certificates.0) };
-        let thumbprint = |thumbprint: Option<Thumbprint>| vec![thumbprint.map(|thumbprint| thumbprint.to_string())];
-        match field {
-            Field::Presented => thumbprint(certificates.0),
-            Field::Received => thumbprint(certificates.1),
-            Field::ClientCert => thumbprint(client),
-            Field::ServerCert => thumbprint(server),
-            Field::Thumbprint => {
-                let both = [certificates.0, certificates.1];
-                some_or_none(both.into_iter().flatten().map(|thumbprint| thumbprint.to_string()).collect())
-            }
-            Field::Code => vec![reply.map(|reply| reply.code.to_string())],
-            Field::Status => vec![reply.and_then(|reply| reply.status.as_ref()).map(ToString::to_string)],
-            Field::Attr => vec![reply.and_then(|reply| reply.attr.as_ref()).map(ToString::to_string)],
-            Field::Text => vec![reply.map(text_without_bracket)],
-            _ => self.values_of_session(field, session),
-        }
-    }
-
-    fn values_of_session(&self, field: Field, session: &Session) -> Vec<Option<String>> {
-        let text = |text: &str| vec![(!text.is_empty()).then(|| text.to_owned())];
-        let optional = |text: Option<&smtplog::Text>| vec![text.map(ToString::to_string)];
-        let host = |endpoint: Option<&smtplog::Text>| {
-            vec![endpoint.map(|endpoint| crate::query::split_endpoint(endpoint).0.to_owned())]
-        };
-        match field {
-            Field::Id => vec![Some(session.id())],
-            Field::Session => vec![Some(session.session.to_string())],
-            Field::Server => vec![Some(session.stream.server.to_string())],
-            Field::Role => vec![Some(session.stream.role.to_string())],
-            Field::Direction => vec![Some(session.stream.direction.to_string())],
-            Field::Connector => text(&session.connector),
-            Field::Helo => optional(session.helo.as_ref()),
-            Field::Remote => host(session.remote.as_ref()),
-            Field::Local => host(session.local.as_ref()),
-            Field::EgressIp => optional(session.egress_ip.as_ref()),
-            Field::From => some_or_none(session.messages.iter().map(|message| message.from.to_string()).collect()),
-            Field::To => {
-                let to = session.messages.iter().flat_map(|message| &message.to).map(ToString::to_string);
-                some_or_none(to.collect())
-            }
-            Field::MessageId => {
-                let ids = session.messages.iter().filter_map(|message| message.message_id.as_ref());
-                some_or_none(ids.map(ToString::to_string).collect())
-            }
-            Field::PeerSession => {
-                let peers = session.replies.iter().filter_map(|reply| reply.peer.as_ref()?.session);
-                some_or_none(peers.map(|id| id.to_string()).collect())
-            }
-            Field::ProxySession => some_or_none(session.proxy.iter().map(|link| link.session.to_string()).collect()),
-            Field::Tls => vec![Some(session.tls.outcome.as_str().to_owned())],
-            Field::TlsVersion => optional(session.tls.version.as_ref()),
-            Field::Cipher => optional(session.tls.cipher.as_ref()),
-            Field::Error => some_or_none(crate::query::error_texts(session).map(str::to_owned).collect()),
-            Field::Complete => vec![Some(session.complete.to_string())],
-            Field::Started => vec![Some(session.started.to_string())],
-            Field::Ended => vec![session.ended.map(|ended| ended.to_string())],
-            Field::Subject | Field::Issuer | Field::Serial | Field::San => {
-                vec![session.presented().and_then(|thumbprint| self.name_of(thumbprint, field))]
-            }
-            _ => vec![None],
-        }
-    }
-
-    /// A name of the presented certificate.
-    fn name_of(&self, thumbprint: Thumbprint, field: Field) -> Option<String> {
-        let names = self.certificate_names();
-        let at = names.binary_search_by_key(&thumbprint, |certificate| certificate.thumbprint).ok()?;
-        let certificate = &names[at];
-        let name = match field {
-            Field::Subject => &certificate.subject,
-            Field::Issuer => &certificate.issuer,
-            Field::Serial => &certificate.serial,
-            _ => &certificate.names,
-        };
-        (!name.is_empty()).then(|| name.clone())
-    }
 }
 
 /// Sessions returned for one id; more than a screen of candidates helps nobody.
 const FOUND_MAX: usize = 100;
 
-fn some_or_none(mut values: Vec<String>) -> Vec<Option<String>> {
-    values.sort_unstable();
-    values.dedup();
-    if values.is_empty() { vec![None] } else { values.into_iter().map(Some).collect() }
-}
-
-/// Refusals differ in nothing else but the remote's own id for them, so they are counted without it.
-fn text_without_bracket(reply: &Reply) -> String {
-    match (&reply.peer, reply.text.rfind('[')) {
-        (Some(_), Some(at)) => reply.text[..at].trim_end().to_owned(),
-        _ => reply.text.to_string(),
-    }
-}
-
 /// A split's answer.
-struct Answer<'a> {
-    name: &'a str,
-    split: Arc<SplitReader>,
-    documents: Documents,
+pub(crate) struct Answer<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) split: Arc<SplitReader>,
+    pub(crate) documents: Documents,
 }
 
 impl Answer<'_> {
     /// Proxy links of the refusals of these sessions.
-    fn links(&self) -> Vec<SessionId> {
+    pub(crate) fn links(&self) -> Vec<SessionId> {
         let of_row = self.split.column(column::REPLY_DOCUMENT);
         let mut links = Vec::new();
         self.split.pairs(pair::VIA).for_each(|row, link| {
@@ -561,40 +340,6 @@ impl Answer<'_> {
                 found(document as u32, class);
             }
         });
-    }
-
-    /// Counts by fields that the profile has, without reading a record.
-    fn count_profiles(&self, by: &[Field], counts: &mut BTreeMap<GroupKey, GroupRow>) {
-        let (profiles, times) = (self.split.column(column::PROFILE), self.split.times());
-        let values: Vec<Vec<Option<String>>> = self
-            .split
-            .profiles()
-            .map(|profile| by.iter().map(|&field| value_of_profile(field, profile?)).collect())
-            .collect();
-        let mut rows: Vec<Option<GroupRow>> = vec![None; values.len()];
-        for document in self.documents.iter() {
-            let (Some(profile), Some(started)) = (profiles.get(document), times.started(document)) else {
-                continue;
-            };
-            let Some(row) = rows.get_mut(profile as usize) else { continue };
-            let row = row.get_or_insert_with(|| GroupRow::new(values[profile as usize].clone(), None, started));
-            row.count(started, true, 0);
-        }
-        self.for_each_reply(|document, _| {
-            let profile = profiles.get(document).and_then(|profile| rows.get_mut(profile as usize));
-            if let Some(Some(row)) = profile {
-                row.replies += 1;
-            }
-        });
-        for row in rows.into_iter().flatten() {
-            let key = GroupKey { time: None, values: row.values.clone() };
-            match counts.get_mut(&key) {
-                Some(known) => known.merge(&row),
-                None => {
-                    counts.insert(key, row);
-                }
-            }
-        }
     }
 
     fn count_certificates(&self, used: &mut BTreeMap<Thumbprint, CertificateUse>) {
@@ -696,7 +441,7 @@ fn keep_best(places: &mut Vec<Place>, options: &SearchOptions) {
     }
 }
 
-fn note_missing(missing: &mut Vec<MissingSplit>, name: &str, reason: &str) {
+pub(crate) fn note_missing(missing: &mut Vec<MissingSplit>, name: &str, reason: &str) {
     if !missing.iter().any(|known| known.name == name) {
         missing.push(MissingSplit { name: name.to_owned(), reason: reason.to_owned() });
     }
@@ -743,103 +488,6 @@ fn range_of(matcher: &Matcher) -> Option<(Thumbprint, Thumbprint)> {
                 |digit: &str| Thumbprint::from_hex(format!("{digits}{}", digit.repeat(40 - digits.len())).as_bytes());
             Some((padded("0")?, padded("F")?))
         }
-        _ => None,
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct GroupKey {
-    time: Option<Timestamp>,
-    values: Vec<Option<String>>,
-}
-
-fn add(
-    counts: &mut BTreeMap<GroupKey, GroupRow>,
-    values: Vec<Option<String>>,
-    over: Option<Over>,
-    time: Timestamp,
-    is_new_session: bool,
-    replies: u64,
-) {
-    let beginning = over.map(|over| over.beginning(time));
-    let key = GroupKey { time: beginning, values: values.clone() };
-    let row = counts.entry(key).or_insert_with(|| GroupRow::new(values, beginning, time));
-    row.count(time, is_new_session, replies);
-}
-
-impl GroupRow {
-    fn new(values: Vec<Option<String>>, time: Option<Timestamp>, first: Timestamp) -> GroupRow {
-        GroupRow { values, time, sessions: 0, replies: 0, first, last: first }
-    }
-
-    fn count(&mut self, time: Timestamp, is_new_session: bool, replies: u64) {
-        self.sessions += u64::from(is_new_session);
-        self.replies += replies;
-        self.first = self.first.min(time);
-        self.last = self.last.max(time);
-    }
-
-    fn merge(&mut self, other: &GroupRow) {
-        self.sessions += other.sessions;
-        self.replies += other.replies;
-        self.first = self.first.min(other.first);
-        self.last = self.last.max(other.last);
-    }
-}
-
-impl Over {
-    /// The beginning of the hour or day that a moment lies in.
-    pub fn beginning(self, time: Timestamp) -> Timestamp {
-        let unit = match self {
-            Over::Hour => 3_600_000,
-            Over::Day => smtplog::civil::DAY_MS,
-        };
-        Timestamp(time.0 - time.0.rem_euclid(unit))
-    }
-}
-
-/// Fields whose value the profile decides alone.
-fn is_of_profile(field: Field) -> bool {
-    use Field::{
-        Cipher, ClientCert, Complete, Connector, Direction, Presented, Received, Role, Server, ServerCert, Tls,
-        TlsVersion,
-    };
-    matches!(
-        field,
-        Server
-            | Role
-            | Direction
-            | Connector
-            | Presented
-            | Received
-            | ClientCert
-            | ServerCert
-            | Tls
-            | TlsVersion
-            | Cipher
-            | Complete
-    )
-}
-
-fn value_of_profile(field: Field, session: &Session) -> Option<String> {
-    let is_send = session.stream.direction == smtplog::Direction::Send;
-    let thumbprint = |presented: bool| {
-        let thumbprint = if presented { session.presented() } else { session.received() };
-        thumbprint.map(|thumbprint| thumbprint.to_string())
-    };
-    match field {
-        Field::Server => Some(session.stream.server.to_string()),
-        Field::Role => Some(session.stream.role.to_string()),
-        Field::Direction => Some(session.stream.direction.to_string()),
-        Field::Connector => (!session.connector.is_empty()).then(|| session.connector.to_string()),
-        Field::Presented => thumbprint(true),
-        Field::Received => thumbprint(false),
-        Field::ClientCert => thumbprint(is_send),
-        Field::ServerCert => thumbprint(!is_send),
-        Field::Tls => Some(session.tls.outcome.as_str().to_owned()),
-        Field::TlsVersion => session.tls.version.as_ref().map(ToString::to_string),
-        Field::Cipher => session.tls.cipher.as_ref().map(ToString::to_string),
-        Field::Complete => Some(session.complete.to_string()),
         _ => None,
     }
 }

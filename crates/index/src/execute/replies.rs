@@ -11,7 +11,7 @@ use crate::{
     StoreError,
     profile::ReplyClass,
     query::{
-        Asking, Expr, Field, Phrase, Term,
+        Asking, Expr, Field, Phrase, Term, Window,
         matches::{Side, is_thumbprint, reply_has, side},
     },
     sessions::Documents,
@@ -51,60 +51,68 @@ pub(super) fn with_phrases(execution: &Execution<'_>, phrases: &Phrases) -> Verd
 /// Sessions with a refusal, inside the window, for which all the parts hold by an alternative that has a term on
 /// replies.
 pub(super) fn at_replies(execution: &Execution<'_>, parts: &[&Expr]) -> Result<Verdict, StoreError> {
+    let rows = rows_at(execution, parts)?;
+    let of_row = execution.split.column(column::REPLY_DOCUMENT);
+    let sessions = |rows: &[u32]| {
+        let mut documents = execution.none();
+        rows.iter().filter_map(|&row| of_row.get(row)).for_each(|document| documents.insert(document as u32));
+        documents
+    };
+    let sure = sessions(&rows.sure);
+    Ok(Verdict { maybe: sessions(&rows.maybe).or(&sure), sure })
+}
+
+/// The refusals themselves.
+pub(super) fn rows_at(execution: &Execution<'_>, parts: &[&Expr]) -> Result<Rows, StoreError> {
     let mut texts = Vec::new();
     for term in parts.iter().flat_map(|part| text_terms(part)) {
         texts.push((term, execution.phrases(&term.matcher)?));
     }
     let asked = Asked { execution, parts, texts: &texts };
-    let mut found = Found::new(execution);
+    let mut rows = Rows::default();
     let mut open = Vec::new();
     for (number, class) in (0..).zip(execution.split.replies()) {
         let known = Facts { class, presented: Presented::AsInClass, phrase: None };
         match asked.holds(&known) {
-            Tri { sure: true, .. } => execution.split.lists(list::CLASSES).of(number).for_each(|row| found.sure(row)),
+            Tri { sure: true, .. } => rows.sure.extend(execution.split.lists(list::CLASSES).of(number)),
             Tri { maybe: true, .. } => open.push(number),
             _ => {}
         }
     }
-    asked.decide_rows(&open, &mut found);
-    Ok(Verdict { maybe: found.maybe.or(&found.sure), sure: found.sure })
+    asked.decide_rows(&open, &mut rows);
+    if execution.query.window != Window::default() {
+        rows.sure.retain(|&row| is_inside_window(execution, row));
+        rows.maybe.retain(|&row| is_inside_window(execution, row));
+    }
+    Ok(rows)
 }
 
-/// Refusals that match, as their sessions. Only those inside the window count.
-struct Found<'a> {
-    execution: &'a Execution<'a>,
-    sure: Documents,
-    maybe: Documents,
+/// Refusals that match, in no order.
+#[derive(Default)]
+pub(super) struct Rows {
+    pub(super) sure: Vec<u32>,
+    /// Those of which only their session's record can tell.
+    pub(super) maybe: Vec<u32>,
 }
 
-impl<'a> Found<'a> {
-    fn new(execution: &'a Execution<'a>) -> Found<'a> {
-        Found { execution, sure: execution.none(), maybe: execution.none() }
-    }
-
-    fn sure(&mut self, row: u32) {
-        if let Some(document) = self.inside_window(row) {
-            self.sure.insert(document);
+impl Rows {
+    fn add(&mut self, row: u32, tri: Tri) {
+        match tri {
+            Tri { sure: true, .. } => self.sure.push(row),
+            Tri { maybe: true, .. } => self.maybe.push(row),
+            _ => {}
         }
     }
+}
 
-    fn maybe(&mut self, row: u32) {
-        if let Some(document) = self.inside_window(row) {
-            self.maybe.insert(document);
-        }
-    }
-
-    fn inside_window(&self, row: u32) -> Option<u32> {
-        let Execution { split, query, times, .. } = self.execution;
+fn is_inside_window(execution: &Execution<'_>, row: u32) -> bool {
+    let Execution { split, query, times, .. } = execution;
+    let time = || {
         let document = u32::try_from(split.column(column::REPLY_DOCUMENT).get(row)?).ok()?;
-        let window = query.window;
-        if window.since.is_none() && window.until.is_none() {
-            return Some(document);
-        }
         let after = time_of_column(split.column(column::REPLY_TIME).get(row)?);
-        let time = Timestamp(times.started(document)?.0.wrapping_add(after));
-        window.contains(time).then_some(document)
-    }
+        Some(Timestamp(times.started(document)?.0.wrapping_add(after)))
+    };
+    time().is_some_and(|time| query.window.contains(time))
 }
 
 /// The parts that have to hold, and the phrases that their terms on texts mean.
@@ -137,7 +145,7 @@ impl Asked<'_> {
     }
 
     /// Decides the refusals of classes that leave something open.
-    fn decide_rows(&self, classes: &[u32], found: &mut Found<'_>) {
+    fn decide_rows(&self, classes: &[u32], found: &mut Rows) {
         let Execution { split, .. } = self.execution;
         let lists = split.lists(list::CLASSES);
         let known = split.replies();
@@ -223,16 +231,6 @@ impl Asked<'_> {
     }
 }
 
-impl Found<'_> {
-    fn add(&mut self, row: u32, tri: Tri) {
-        match tri {
-            Tri { sure: true, .. } => self.sure(row),
-            Tri { maybe: true, .. } => self.maybe(row),
-            _ => {}
-        }
-    }
-}
-
 /// The terms on texts in an expression that [`Asked::at_reply`] looks into.
 fn text_terms(expr: &Expr) -> Vec<&Term> {
     match expr {
@@ -310,7 +308,7 @@ fn direction(class: &ReplyClass) -> Direction {
 }
 
 /// A class as a reply, for the query's own predicates.
-fn reply_of(class: &ReplyClass) -> Reply {
+pub(crate) fn reply_of(class: &ReplyClass) -> Reply {
     Reply {
         time: Timestamp(0),
         sequence: 0,
