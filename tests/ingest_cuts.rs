@@ -13,7 +13,7 @@ use ingest::{
     compression::{Codec, encode, encode_zip},
 };
 use memory::{
-    Memory, check_rows,
+    Memory, Report, check_rows,
     log::{HEADER, Made, any_sessions, distinct_sessions, file, line, lines, session},
     options, write_old,
 };
@@ -321,4 +321,32 @@ fn a_changed_beginning_makes_a_new_source() {
     let report = memory.run(&[folder.path().to_owned()], &options(1));
     assert_eq!(report.summary.kept, 11);
     assert!(report.summary.notices[0].text.contains("has changed"), "{:?}", report.summary.notices);
+}
+
+#[test]
+fn which_of_several_copies_counts_does_not_depend_on_threads() {
+    // Sixty days of two servers, and every log below a third as well, half of them shorter there.
+    let folder = tempfile::tempdir().unwrap();
+    for day in 1..=60 {
+        let name = format!("SEND2024{:02}{:02}-1.LOG", 1 + day / 28, 1 + day % 28);
+        let content = file(&session(day));
+        let shorter = &content[..content.len() - if day % 2 == 0 { 40 } else { 0 }];
+        let server = if day % 3 == 0 { "EX1" } else { "EX7" };
+        write_old(&folder.path().join(server).join("SmtpSend").join(&name), &content);
+        write_old(
+            &folder.path().join("EX4/SmtpSend").join(format!("{name}.zst")),
+            &encode(Codec::Zstd, shorter).unwrap(),
+        );
+    }
+    let outcome = |threads| {
+        let mut memory = Memory::default();
+        let report = memory.run(&[folder.path().to_owned()], &options(threads));
+        assert_eq!((report.summary.read, report.summary.kept), (60 + 20, 360), "{threads} threads");
+        let Report { summary, sources, .. } = report;
+        (memory.answers(), format!("{sources:?}"), format!("{:?}", (summary.notices, summary.streams)))
+    };
+    let alone = outcome(1);
+    for threads in [2, 8, 8, 8] {
+        assert!(outcome(threads) == alone, "{threads} threads");
+    }
 }

@@ -3,6 +3,7 @@
 //! This crate alone opens logs. Each source is read by one worker, a large plain file by several; whole sessions go
 //! straight to the worker's [`Sink`], the rest is joined across sources when all are read (CONTRACT 2).
 
+mod at_once;
 mod blocks;
 pub mod compression;
 pub mod discover;

@@ -1,4 +1,4 @@
-//! The run: discover, probe, read on every core, stitch.
+//! The run: discover, tell what every source is, read on every core, stitch.
 
 use std::{
     path::PathBuf,
@@ -13,14 +13,14 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smtplog::{Role, Session, SessionId, Stream, Timestamp, certificate::Certificate};
 
 use crate::{
+    at_once::AtOnce,
     blocks::is_large,
     discover::{Source, Stamp, discover},
     identity::{ContentHash, Identity},
-    plan::plan,
-    probe::Probed,
+    plan::{Plan, grouped, parted, plan},
     reading::Copies,
     stitch::{IncompleteSession, Part, StoredSession, by_key, relieve, stitch},
-    summary::{Notice, Summary},
+    summary::Summary,
     worker::{SourceOutcome, Task, Worker},
 };
 
@@ -139,13 +139,15 @@ pub fn run<S: Sink>(
     let mut summary = Summary { files: found.files, unchanged: found.unchanged, ..Summary::default() };
     summary.problems.append(&mut found.problems);
     let (stdin, files): (Vec<Source>, Vec<Source>) = found.sources.into_iter().partition(Source::is_stdin);
+    let (at_once, files) = parted(files, options.limits.block_bytes);
     let mut plan = plan(files, &found.neighbours, &pool, options.mapping, &mut summary);
     plan.others.append(&mut found.others);
-    let total = plan.tasks.iter().flat_map(|task| &task.sources).map(|source| source.source.stored_bytes).sum();
+    let planned = plan.tasks.iter().flat_map(|task| &task.sources).map(|source| &source.source);
+    let total = planned.chain(&at_once).map(|source| source.stored_bytes).sum();
     progress.bytes_total.store(total, Ordering::Relaxed);
     let earlier = Earlier { known, open: OnceLock::new() };
     let run = Run { options, earlier, progress, pool: &pool, workers: &workers, waiting: &waiting };
-    let sources = run.read(&stdin, plan.tasks, &mut summary);
+    let sources = run.read(&stdin, at_once, &mut plan, &mut summary);
     let stitching = run.stitch(&sources);
     Ok(finish(workers, sources, plan.others, stitching, summary))
 }
@@ -167,6 +169,11 @@ pub(crate) struct Earlier<'a> {
 }
 
 impl Earlier<'_> {
+    /// What is known of a log that this run has not read yet.
+    pub(crate) fn copies_of(&self, identity: &Identity) -> Copies {
+        Copies::of(self.known.source(identity))
+    }
+
     /// Sessions of which a source has rows that more of it can continue.
     pub(crate) fn open_in(&self, identity: &Identity) -> FxHashSet<SessionId> {
         let all = self.open.get_or_init(|| {
@@ -187,8 +194,15 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl<S: Sink> Run<'_, S> {
-    /// Reads standard input, then every task: small files a worker each, then each large one with all workers.
-    fn read(&self, stdin: &[Source], tasks: Vec<Task>, summary: &mut Summary) -> Vec<SourceOutcome> {
+    /// Reads standard input, then files that need no plan, then every task: small files a worker each, then each large
+    /// one with all workers.
+    fn read(
+        &self,
+        stdin: &[Source],
+        at_once: Vec<Source>,
+        plan: &mut Plan,
+        summary: &mut Summary,
+    ) -> Vec<SourceOutcome> {
         let mut outcomes = Vec::new();
         // A file may hold the same content as standard input, and then counts once.
         let mut read_before: FxHashMap<Identity, Copies> = FxHashMap::default();
@@ -200,11 +214,17 @@ impl<S: Sink> Run<'_, S> {
                 outcomes.push(outcome);
             }
         }
+        let tasks = std::mem::take(&mut plan.tasks);
+        let taken = tasks.iter().map(|task| task.identity).chain(read_before.keys().copied()).collect();
+        let AtOnce { outcomes: mut from_files, mut others, copies, read } = self.read_at_once(at_once, taken);
+        plan.others.append(&mut others);
+        read_before.extend(read);
+        let tasks = grouped(tasks.into_iter().flat_map(|task| task.sources).chain(copies));
         let block_bytes = self.options.limits.block_bytes;
         let has_large = |task: &Task| task.sources.iter().any(|source| is_large(&source.source, block_bytes));
         let (large, small): (Vec<Task>, Vec<Task>) = tasks.into_iter().partition(has_large);
         let read_before = Mutex::new(read_before);
-        let mut from_files = self.read_tasks(&small, &read_before);
+        from_files.append(&mut self.read_tasks(&small, &read_before));
         for task in &large {
             let copies = self.copies_of(task, &read_before);
             from_files.extend(self.read_large_task(task, copies));
@@ -239,7 +259,7 @@ impl<S: Sink> Run<'_, S> {
     /// What is known of a task's content before it is read.
     fn copies_of(&self, task: &Task, read_before: &Mutex<FxHashMap<Identity, Copies>>) -> Copies {
         let copies = lock(read_before).remove(&task.identity);
-        copies.unwrap_or_else(|| Copies::of(self.earlier.known.source(&task.identity)))
+        copies.unwrap_or_else(|| self.earlier.copies_of(&task.identity))
     }
 
     pub(crate) fn is_crowded(&self) -> bool {
@@ -316,18 +336,6 @@ struct Stitching {
     open_changed: bool,
     replaced: Vec<u64>,
     newest: Vec<(Arc<Stream>, Timestamp)>,
-}
-
-pub(crate) fn count_other(source: &Source, probed: &Probed, summary: &mut Summary) {
-    let (count, text) = match probed {
-        Probed::Log(_) => return,
-        Probed::Empty => (&mut summary.empty, "empty"),
-        Probed::HeaderOnly { .. } => (&mut summary.header_only, "a header and no complete row yet"),
-        Probed::Foreign => (&mut summary.foreign, "not a protocol log"),
-    };
-    *count += 1;
-    summary.pending += u64::from(matches!(probed, Probed::HeaderOnly { has_cut_row: true }));
-    summary.notices.push(Notice { file: source.file.to_string(), text: text.to_owned() });
 }
 
 fn finish<S: Sink>(

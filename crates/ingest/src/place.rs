@@ -31,6 +31,9 @@ const EXCHANGE_FOLDERS: &[&str] = &[
 /// Those of them that hold protocol logs and nothing else: a folder named `Exchange` or `Logs` can be anybody's.
 const LOG_FOLDERS: &[&str] = &["TransportRoles", "ProtocolLog", "SmtpSend", "SmtpReceive"];
 
+/// The server of logs whose server nothing tells.
+pub(crate) const UNKNOWN: &str = "UNKNOWN";
+
 /// What a path tells about the logs below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {

@@ -14,9 +14,11 @@ use smtplog::Stream;
 use crate::{
     discover::{Source, Stamp},
     identity::Identity,
-    pipeline::{count_other, lock},
-    probe::{self, Log, Neighbours, Probed},
-    summary::{Notice, Problem, ProblemKind, Summary},
+    pipeline::lock,
+    place::{RolledName, UNKNOWN},
+    probe::{self, Log, Neighbourhood, Neighbours, Probed},
+    reading::WHOLE_FILE_BYTES_MAX,
+    summary::{Notice, Summary},
     worker::{Task, TaskSource},
 };
 
@@ -26,6 +28,25 @@ pub(crate) struct Plan {
     pub(crate) tasks: Vec<Task>,
     /// Files that hold no log, or nothing yet.
     pub(crate) others: Vec<Stamp>,
+}
+
+/// Parts sources that need no plan from those that do. A file that is small, and of a server that its place names, can
+/// be told and read in one step, unless its rows have to name the server of another in its folder.
+pub(crate) fn parted(sources: Vec<Source>, block_bytes: usize) -> (Vec<Source>, Vec<Source>) {
+    let is_named = |source: &Source| source.place.server.as_deref().is_some_and(|server| server != UNKNOWN);
+    let bytes_max = WHOLE_FILE_BYTES_MAX.min(block_bytes as u64);
+    let is_small = |source: &Source| source.member.is_none() && source.stored_bytes <= bytes_max;
+    let nameless: FxHashSet<Neighbourhood<'_>> =
+        sources.iter().filter(|source| !is_named(source)).map(Source::neighbourhood).collect();
+    let needs_no_plan: Vec<bool> = sources
+        .iter()
+        .map(|source| is_small(source) && is_named(source) && !nameless.contains(&source.neighbourhood()))
+        .collect();
+    let mut needs_no_plan = needs_no_plan.into_iter();
+    let (mut at_once, planned): (Vec<Source>, Vec<Source>) =
+        sources.into_iter().partition(|_| needs_no_plan.next() == Some(true));
+    at_once.sort_by_cached_key(order);
+    (at_once, planned)
 }
 
 /// Looks into every source and puts those of one identity together.
@@ -43,14 +64,11 @@ pub(crate) fn plan(
         match probed {
             Ok(Probed::Log(log)) => logs.push((source, log)),
             Ok(other) => {
-                count_other(&source, &other, summary);
+                summary.count_other(&source, &other);
                 others.push(source.stamp);
             }
             Err(error) => {
-                let kind = ProblemKind::of(&error);
-                let file = source.file.to_string();
-                summary.problems.push(Problem { file, offset: Some(0), kind, error });
-                if kind != ProblemKind::Unreadable {
+                if summary.count_unopened(&source, error) {
                     others.push(source.stamp);
                 }
             }
@@ -105,7 +123,7 @@ fn streams(
 }
 
 /// A receive log whose connector names another server than its place: worth knowing, never a reason to drop.
-fn foreign_connector(source: &Source, log: &Log) -> Option<Notice> {
+pub(crate) fn foreign_connector(source: &Source, log: &Log) -> Option<Notice> {
     let (by_row, by_place) = (log.server_of_row.as_deref()?, source.place.server.as_deref()?);
     (by_row != by_place).then(|| Notice {
         file: source.file.to_string(),
@@ -113,21 +131,29 @@ fn foreign_connector(source: &Source, log: &Log) -> Option<Notice> {
     })
 }
 
-/// One task for each identity: copies of one log are read one after the other, those with a known server first.
+/// The tasks of these logs.
 fn tasks(logs: Vec<(Source, Box<Log>)>, streams: Vec<Arc<Stream>>) -> Vec<Task> {
+    let sources = logs.into_iter().zip(streams).map(|((source, log), stream)| TaskSource { source, log: *log, stream });
+    grouped(sources)
+}
+
+/// One task for each identity: copies of one log are read one after the other, those with a known server first.
+pub(crate) fn grouped(sources: impl Iterator<Item = TaskSource>) -> Vec<Task> {
     let mut by_identity: FxHashMap<Identity, Task> = FxHashMap::default();
-    for ((source, log), stream) in logs.into_iter().zip(streams) {
-        let task = by_identity.entry(log.identity).or_insert_with(|| Task::new(log.identity));
-        task.sources.push(TaskSource { source, log: *log, stream });
+    for source in sources {
+        let identity = source.log.identity;
+        by_identity.entry(identity).or_insert_with(|| Task::new(identity)).sources.push(source);
     }
     let mut tasks: Vec<Task> = by_identity.into_values().collect();
     for task in &mut tasks {
-        task.sources.sort_by(|a, b| rank(a).cmp(&rank(b)));
+        task.sources.sort_by_cached_key(|source| (&*source.stream.server == UNKNOWN, order(&source.source)));
     }
     tasks.sort_by(|a, b| a.order().cmp(&b.order()));
     tasks
 }
 
-fn rank(source: &TaskSource) -> (bool, &str) {
-    (&*source.stream.server == "UNKNOWN", &source.source.file)
+/// The order in which copies are read, and files that nothing is known of yet: by the day or hour in the name, so that
+/// a worker meets the days in order.
+fn order(source: &Source) -> (String, Arc<str>) {
+    (RolledName::of(source.name()).map(|name| name.stamp).unwrap_or_default(), Arc::clone(&source.file))
 }

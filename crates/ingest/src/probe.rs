@@ -19,7 +19,8 @@ use crate::{
     identity::Identity,
     lines::{LineBlocks, Step},
     open::{Stored, with_stored},
-    place::{direction_of_name, server_name},
+    place::{UNKNOWN, direction_of_name, server_name},
+    reading::Content,
 };
 
 /// Decompressed bytes looked at to find the first row; a header has 239.
@@ -65,17 +66,37 @@ pub(crate) struct Beginning {
 
 /// Looks at the beginning of a source that is not standard input.
 pub(crate) fn probe(source: &Source, mapping: bool) -> io::Result<Probed> {
-    for count in [HEAD_BYTES, LONG_HEAD_BYTES] {
-        let head = head(source, mapping, count)?;
-        if let Some(probed) = probe_head(source, &head) {
-            return Ok(probed);
-        }
+    if let Some(probed) = probe_heads(source, |count| head(source, mapping, count))? {
+        return Ok(probed);
     }
-    // A log that begins with megabytes of something else.
     with_stored(source, mapping, |stored| match stored {
         Stored::Mapped(bytes) => first_row_of(source, &mut decoder(bytes, source.stored_bytes)?),
         Stored::Stream(stream) => first_row_of(source, &mut decoder(stream, source.stored_bytes)?),
     })
+}
+
+/// Looks at the beginning of a file that lies in memory.
+pub(crate) fn probe_content(source: &Source, content: &Content<'_>) -> io::Result<Probed> {
+    let stream = || -> io::Result<Box<dyn Read + '_>> {
+        match *content {
+            Content::Whole(bytes) => Ok(Box::new(bytes)),
+            Content::Compressed(bytes) => decoder(bytes, bytes.len() as u64),
+        }
+    };
+    match probe_heads(source, |count| beginning(&mut stream()?, count))? {
+        Some(probed) => Ok(probed),
+        None => first_row_of(source, &mut stream()?),
+    }
+}
+
+/// Looks at a short beginning, then at a long one; `None` for a log that begins with megabytes of something else.
+fn probe_heads(source: &Source, head: impl Fn(usize) -> io::Result<Beginning>) -> io::Result<Option<Probed>> {
+    for count in [HEAD_BYTES, LONG_HEAD_BYTES] {
+        if let Some(probed) = probe_head(source, &head(count)?) {
+            return Ok(Some(probed));
+        }
+    }
+    Ok(None)
 }
 
 fn head(source: &Source, mapping: bool, count: usize) -> io::Result<Beginning> {
@@ -289,7 +310,7 @@ impl<'a> Neighbours<'a> {
         let mut interned: FxHashMap<Stream, Arc<Stream>> = FxHashMap::default();
         let stream = |(source, log): &(&Source, &Log)| {
             let role: Role = source.place.role;
-            let server = self.server(source, log).unwrap_or_else(|| "UNKNOWN".into());
+            let server = self.server(source, log).unwrap_or_else(|| UNKNOWN.into());
             let stream = Stream { server, role, direction: log.direction };
             Arc::clone(interned.entry(stream.clone()).or_insert_with(|| Arc::new(stream)))
         };

@@ -30,7 +30,10 @@ use crate::{
 const SETTLED_AFTER: Duration = Duration::from_secs(3_600);
 
 /// Files up to this size are read into memory at once, if they are not mapped; larger ones piece by piece.
-const WHOLE_FILE_BYTES_MAX: u64 = 32 << 20;
+pub(crate) const WHOLE_FILE_BYTES_MAX: u64 = 32 << 20;
+
+/// Least bytes of the buffer that a file is loaded into.
+const LOAD_BYTES_MIN: usize = 1 << 20;
 
 /// The source being read.
 pub(crate) struct Reading<'a> {
@@ -51,6 +54,14 @@ pub(crate) struct Reading<'a> {
     consumed: u64,
     /// Where an overlong line began whose end is still to come, and the hash of everything before it.
     overlong: Option<(u64, ContentHash)>,
+}
+
+/// A file's content in memory.
+pub(crate) enum Content<'a> {
+    /// All of it.
+    Whole(&'a [u8]),
+    /// What is stored, to be decompressed piece by piece.
+    Compressed(&'a [u8]),
 }
 
 /// How reading a source ended.
@@ -150,17 +161,41 @@ impl<S: Sink> Worker<S> {
         copies: &mut Copies,
         earlier: &Earlier<'_>,
     ) -> Option<SourceOutcome> {
+        self.read_by(task, copies, earlier, |worker, reading| worker.read_stored(&task.source, reading))
+    }
+
+    /// As [`Worker::read_source`], of a file that lies in memory.
+    pub(crate) fn read_in_memory(
+        &mut self,
+        task: &TaskSource,
+        content: &Content<'_>,
+        copies: &mut Copies,
+        earlier: &Earlier<'_>,
+    ) -> Option<SourceOutcome> {
+        self.read_by(task, copies, earlier, |worker, reading| {
+            worker.begin_source();
+            worker.read_content(content, reading).unwrap_or_else(|error| worker.unopened(error))
+        })
+    }
+
+    fn read_by(
+        &mut self,
+        task: &TaskSource,
+        copies: &mut Copies,
+        earlier: &Earlier<'_>,
+        read: impl Fn(&mut Worker<S>, &mut Reading<'_>) -> Ending,
+    ) -> Option<SourceOutcome> {
         let stream = self.stream_of(task, copies.known.as_ref());
         let mut reading = Reading::of(task, &stream, copies.known.as_ref());
         if reading.from > 0 {
             reading.open_before = earlier.open_in(&reading.identity);
             reading.open_before.extend(self.open_here(&reading.identity));
         }
-        let mut ending = self.read_stored(&task.source, &mut reading);
+        let mut ending = read(self, &mut reading);
         if reading.changed {
             self.note_change(&task.source, copies);
             reading = Reading::of(task, &stream, None);
-            ending = self.read_stored(&task.source, &mut reading);
+            ending = read(self, &mut reading);
         }
         self.end_source(&task.source, reading, ending, copies)
     }
@@ -171,18 +206,20 @@ impl<S: Sink> Worker<S> {
     }
 
     fn read_stored(&mut self, source: &Source, reading: &mut Reading<'_>) -> Ending {
-        self.hasher.reset();
-        self.fragments.begin(0);
+        self.begin_source();
         let bytes = source.stored_bytes;
         let read = with_stored(source, self.mapping, |stored| match stored {
-            Stored::Mapped(mapped) if Codec::of_magic(mapped) == Codec::Plain => Ok(self.read_whole(mapped, reading)),
-            Stored::Mapped(mapped) => self.read_compressed(mapped, reading),
-            Stored::Stream(stream) if source.member.is_none() && bytes <= WHOLE_FILE_BYTES_MAX => {
-                self.read_file(stream, reading)
+            Stored::Stream(stream) if source.member.is_some() || bytes > WHOLE_FILE_BYTES_MAX => {
+                Ok(self.read_lines(&mut decoder(stream, bytes)?, reading))
             }
-            Stored::Stream(stream) => Ok(self.read_lines(&mut decoder(stream, bytes)?, reading)),
+            stored => self.with_content(stored, |worker, content| worker.read_content(&content, reading))?,
         });
         read.unwrap_or_else(|error| self.unopened(error))
+    }
+
+    fn begin_source(&mut self) {
+        self.hasher.reset();
+        self.fragments.begin(0);
     }
 
     pub(crate) fn unopened(&mut self, error: io::Error) -> Ending {
@@ -191,31 +228,40 @@ impl<S: Sink> Worker<S> {
         Ending { consumed: 0, hash, last_line, problem: Some((0, error)), counts: Counts::default() }
     }
 
-    /// A file small enough to lie in memory as a whole.
-    fn read_file(&mut self, stream: &mut dyn Read, reading: &mut Reading<'_>) -> io::Result<Ending> {
-        let mut file = std::mem::take(&mut self.buffer);
-        file.clear();
-        // It may grow while it is read; the next run reads what is beyond the limit.
-        let read = stream.take(2 * WHOLE_FILE_BYTES_MAX).read_to_end(&mut file);
-        let ending = match Codec::of_magic(&file) {
-            _ if read.is_err() => read.map(|_| self.unopened(io::ErrorKind::Other.into())),
-            Codec::Plain => Ok(self.read_whole(&file, reading)),
-            _ => self.read_compressed(&file, reading),
+    /// Loads a file that is mapped, or small enough to lie in memory as a whole.
+    pub(crate) fn with_content<T>(
+        &mut self,
+        stored: Stored<'_>,
+        read: impl FnOnce(&mut Worker<S>, Content<'_>) -> T,
+    ) -> io::Result<T> {
+        let stream = match stored {
+            Stored::Mapped(mapped) => return Ok(self.with_decompressed(mapped, read)),
+            Stored::Stream(stream) => stream,
         };
+        let mut file = std::mem::take(&mut self.buffer);
+        let read = load(stream, &mut file).map(|bytes| self.with_decompressed(&file[..bytes], read));
         self.buffer = file;
-        ending
+        read
     }
 
-    fn read_compressed(&mut self, compressed: &[u8], reading: &mut Reading<'_>) -> io::Result<Ending> {
+    fn with_decompressed<T>(&mut self, stored: &[u8], read: impl FnOnce(&mut Worker<S>, Content<'_>) -> T) -> T {
+        if Codec::of_magic(stored) == Codec::Plain {
+            return read(self, Content::Whole(stored));
+        }
         let mut frames = self.frames.take();
-        let ending = match frames.as_mut().and_then(|frames| frames.decompress(compressed)) {
-            Some(content) => Ok(self.read_whole(content, reading)),
-            None => {
-                decoder(compressed, compressed.len() as u64).map(|mut stream| self.read_lines(&mut stream, reading))
-            }
-        };
+        let content = frames.as_mut().and_then(|frames| frames.decompress(stored));
+        let read = read(self, content.map_or(Content::Compressed(stored), Content::Whole));
         self.frames = frames;
-        ending
+        read
+    }
+
+    fn read_content(&mut self, content: &Content<'_>, reading: &mut Reading<'_>) -> io::Result<Ending> {
+        match *content {
+            Content::Whole(content) => Ok(self.read_whole(content, reading)),
+            Content::Compressed(stored) => {
+                decoder(stored, stored.len() as u64).map(|mut stream| self.read_lines(&mut stream, reading))
+            }
+        }
     }
 
     /// Content that lies in memory as a whole.
@@ -400,7 +446,7 @@ impl<S: Sink> Worker<S> {
             let log = match probed {
                 Probed::Log(log) => *log,
                 other => {
-                    crate::pipeline::count_other(source, &other, summary);
+                    summary.count_other(source, &other);
                     return Ok(None);
                 }
             };
@@ -435,6 +481,24 @@ impl<S: Sink> Worker<S> {
             None
         })
     }
+}
+
+/// Reads a stream to its end, into a buffer that only ever grows; returns the bytes read. A file may grow while it is
+/// read; the next run reads what is beyond the limit.
+fn load(stream: &mut dyn Read, buffer: &mut Vec<u8>) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < 2 * WHOLE_FILE_BYTES_MAX as usize {
+        if filled == buffer.len() {
+            buffer.resize((2 * filled).max(LOAD_BYTES_MIN), 0);
+        }
+        match stream.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
 }
 
 /// Takes note of what metadata lines in these whole lines say about the columns.

@@ -7,6 +7,8 @@ use smtplog::{
     reader::{Counts, Rejected},
 };
 
+use crate::{discover::Source, probe::Probed};
+
 /// Why a file was not read, or not to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ProblemKind {
@@ -138,6 +140,26 @@ impl Summary {
                 positions: counts.positions.clone(),
             });
         }
+    }
+
+    /// Counts a source that is no log, or none yet.
+    pub(crate) fn count_other(&mut self, source: &Source, probed: &Probed) {
+        let (count, text) = match probed {
+            Probed::Log(_) => return,
+            Probed::Empty => (&mut self.empty, "empty"),
+            Probed::HeaderOnly { .. } => (&mut self.header_only, "a header and no complete row yet"),
+            Probed::Foreign => (&mut self.foreign, "not a protocol log"),
+        };
+        *count += 1;
+        self.pending += u64::from(matches!(probed, Probed::HeaderOnly { has_cut_row: true }));
+        self.notices.push(Notice { file: source.file.to_string(), text: text.to_owned() });
+    }
+
+    /// Counts a source of which not even the beginning could be read; whether that is for good.
+    pub(crate) fn count_unopened(&mut self, source: &Source, error: io::Error) -> bool {
+        let kind = ProblemKind::of(&error);
+        self.problems.push(Problem { file: source.file.to_string(), offset: Some(0), kind, error });
+        kind != ProblemKind::Unreadable
     }
 
     /// Adds what another worker did.

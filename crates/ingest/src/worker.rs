@@ -20,6 +20,7 @@ use crate::{
     identity::{ContentHash, ContentHasher, Identity},
     lines::LineBlocks,
     pipeline::{Earlier, KnownSource, Options, Progress, Sink},
+    place::UNKNOWN,
     probe::Log,
     reading::{Copies, Reading},
     stitch::{Fate, Group, IncompleteSession, Part, relieve},
@@ -132,6 +133,12 @@ impl<S: Sink> Worker<S> {
     pub(crate) fn finish(mut self) -> (S, Summary, Vec<Certificate>) {
         self.summary.certificates_dropped += self.assembler.certificates_dropped();
         (self.sink, self.summary, self.assembler.into_certificates())
+    }
+
+    /// The same stream as this worker knows it.
+    pub(crate) fn known_stream(&self, stream: Stream) -> Arc<Stream> {
+        let known = self.newest.get_key_value(&stream).map(|(known, _)| Arc::clone(known));
+        known.unwrap_or_else(|| Arc::new(stream))
     }
 
     /// Reads the sources of one identity: the first gives the content, the others only what they have more.
@@ -267,5 +274,5 @@ impl<S: Sink> Worker<S> {
 }
 
 fn is_unknown(stream: &Stream) -> bool {
-    &*stream.server == "UNKNOWN"
+    &*stream.server == UNKNOWN
 }
