@@ -32,6 +32,9 @@ const SETTLED_AFTER: Duration = Duration::from_secs(3_600);
 /// Files up to this size are read into memory at once, if they are not mapped; larger ones piece by piece.
 pub(crate) const WHOLE_FILE_BYTES_MAX: u64 = 32 << 20;
 
+/// Bytes of a file in memory that are read at once: what is made of them fits into a core's cache beside them.
+const PIECE_BYTES: usize = 64 << 10;
+
 /// Least bytes of the buffer that a file is loaded into.
 const LOAD_BYTES_MIN: usize = 1 << 20;
 
@@ -264,10 +267,18 @@ impl<S: Sink> Worker<S> {
         }
     }
 
-    /// Content that lies in memory as a whole.
+    /// Content that lies in memory as a whole. It is read in pieces, because a piece stays in the cache until its
+    /// sessions are assembled, and so do the buffers of their rows.
     fn read_whole(&mut self, content: &[u8], reading: &mut Reading<'_>) -> Ending {
         let end = content.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-        self.block(&content[..end], 0, reading);
+        let mut at = 0;
+        while at < end && !reading.changed {
+            let searched = end.min(at + PIECE_BYTES) - 1;
+            let piece_end =
+                content[searched..end].iter().position(|&byte| byte == b'\n').map_or(end, |n| searched + n + 1);
+            self.block(&content[at..piece_end], at as u64, reading);
+            at = piece_end;
+        }
         let last_line = LastLine::Text(content[end..].to_vec());
         Ending { consumed: end as u64, hash: self.hasher.hash(), last_line, problem: None, counts: Counts::default() }
     }

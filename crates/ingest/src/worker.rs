@@ -104,6 +104,8 @@ pub(crate) struct Worker<S> {
     waiting_bytes_share: usize,
     newest: FxHashMap<Arc<Stream>, Timestamp>,
     pub(crate) summary: Summary,
+    /// Whole sessions of one stream that the summary does not count yet: those of a file follow one another.
+    counted: Option<(Arc<Stream>, u64)>,
     pub(crate) mapping: bool,
 }
 
@@ -122,6 +124,7 @@ impl<S: Sink> Worker<S> {
             waiting_bytes_share: options.limits.waiting_bytes / options.threads.max(1),
             newest: FxHashMap::default(),
             summary: Summary::default(),
+            counted: None,
             mapping: options.mapping,
         }
     }
@@ -131,6 +134,7 @@ impl<S: Sink> Worker<S> {
     }
 
     pub(crate) fn finish(mut self) -> (S, Summary, Vec<Certificate>) {
+        self.note_counted();
         self.summary.certificates_dropped += self.assembler.certificates_dropped();
         (self.sink, self.summary, self.assembler.into_certificates())
     }
@@ -230,11 +234,19 @@ impl<S: Sink> Worker<S> {
 
     fn whole(&mut self, session: Session) {
         self.summary.sessions += 1;
-        match self.summary.streams.get_mut(&*session.stream) {
-            Some(sessions) => *sessions += 1,
-            None => drop(self.summary.streams.insert((*session.stream).clone(), 1)),
+        match &mut self.counted {
+            Some((stream, sessions)) if Arc::ptr_eq(stream, &session.stream) => *sessions += 1,
+            _ => {
+                self.note_counted();
+                self.counted = Some((Arc::clone(&session.stream), 1));
+            }
         }
         self.sink.session(session);
+    }
+
+    fn note_counted(&mut self) {
+        let Some((stream, sessions)) = self.counted.take() else { return };
+        *self.summary.streams.entry((*stream).clone()).or_default() += sessions;
     }
 
     /// A group of joined parts; handed back if it stays open.
