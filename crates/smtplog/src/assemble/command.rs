@@ -29,6 +29,38 @@ pub(super) struct Command<'r> {
     pub(super) message: Option<usize>,
 }
 
+/// Commands in the order of their replies. Most sessions have one or two waiting at a time, so the room of those that
+/// were answered is free again soon.
+#[derive(Default)]
+pub(super) struct Commands<'r> {
+    commands: Vec<Command<'r>>,
+    answered: usize,
+}
+
+impl<'r> Commands<'r> {
+    pub(super) fn push(&mut self, command: Command<'r>) {
+        self.commands.push(command);
+    }
+
+    pub(super) fn first(&self) -> Option<Command<'r>> {
+        self.commands.get(self.answered).copied()
+    }
+
+    pub(super) fn remove_first(&mut self) {
+        self.answered += usize::from(self.answered < self.commands.len());
+        if self.answered == self.commands.len() {
+            self.commands.clear();
+            self.answered = 0;
+        }
+    }
+
+    /// Nothing, in the room that these took.
+    pub(super) fn recycled(self) -> Commands<'static> {
+        // The library collects into the vector that it takes from.
+        Commands { commands: self.commands.into_iter().map_while(|_| None).collect(), answered: 0 }
+    }
+}
+
 /// The verb of a command line; verbs compare without case. Nearly all have four letters.
 pub(super) fn verb(line: &[u8]) -> Verb {
     let ends_word = |byte: u8| byte == b' ' || byte == b':';
@@ -167,6 +199,23 @@ mod tests {
             let path = path.as_bytes();
             proptest::prop_assert_eq!(closing_bracket(path), closing_bracket_outside_quotes(path));
         }
+    }
+
+    #[test]
+    fn commands_wait_in_order_and_leave_their_room() {
+        let command = |line| Command { verb: Verb::Other, line, message: None };
+        let mut commands = Commands::default();
+        commands.remove_first();
+        commands.push(command(&b"a"[..]));
+        commands.push(command(b"b"));
+        commands.remove_first();
+        commands.push(command(b"c"));
+        assert_eq!(commands.first().map(|command| command.line), Some(&b"b"[..]));
+        commands.remove_first();
+        commands.remove_first();
+        assert!(commands.first().is_none());
+        let room = commands.commands.capacity();
+        assert_eq!(commands.recycled().commands.capacity(), room);
     }
 
     #[test]

@@ -36,6 +36,8 @@ const FAILURES: &[&str] = &[
 // Built once: a searcher costs more to build than a context costs to search.
 static OUTBOUND_PROXY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("Outbound proxy from "));
 static CLIENT_PROXY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("Client proxy session for "));
+static WITH_SESSION_ID: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(" with session id "));
+static PROXIED_SESSION_ID: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("roxied session id "));
 static MESSAGE_ID: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("InternetMessageId "));
 
 impl<'r> State<'_, 'r> {
@@ -166,6 +168,7 @@ impl<'r> State<'_, 'r> {
         }
         let Some(negotiation) = self.session.negotiations.last_mut() else { return };
         let known = &mut negotiation.tls;
+        let last = &mut self.assembler.last;
         match tls {
             TlsRow::Succeeded => {
                 let parameters = self.assembler.tls_rows.parse(context, tls::parameters);
@@ -181,10 +184,10 @@ impl<'r> State<'_, 'r> {
                 known.outcome = TlsOutcome::Failed;
                 known.error = Some(Text::from_utf8_lossy(reason));
             }
-            TlsRow::ChainStatus(status) => known.chain_status = Some(Text::from_utf8_lossy(status)),
+            TlsRow::ChainStatus(status) => known.chain_status = Some(last.chain_status.decode(status)),
             TlsRow::DomainCapabilities { capabilities, status } => {
-                known.domain_capabilities = Some(Text::from_utf8_lossy(capabilities));
-                known.domain_status = Some(Text::from_utf8_lossy(status));
+                known.domain_capabilities = Some(last.domain_capabilities.decode(capabilities));
+                known.domain_status = Some(last.domain_status.decode(status));
             }
         }
     }
@@ -243,8 +246,8 @@ impl<'r> State<'_, 'r> {
             return false;
         }
         let kind = if outbound { ProxyKind::Outbound } else { ProxyKind::Client };
-        for session in [b" with session id ".as_slice(), b"roxied session id "].iter().filter_map(|key| {
-            let at = memchr::memmem::find(context, key)? + key.len();
+        for session in [&WITH_SESSION_ID, &PROXIED_SESSION_ID].into_iter().filter_map(|key| {
+            let at = key.find(context)? + key.needle().len();
             leading_session_id(&context[at..])
         }) {
             self.link(kind, ProxyRole::Relay, session, sequence);

@@ -10,17 +10,17 @@ mod reply;
 mod tests;
 mod tls;
 
-use std::{collections::VecDeque, mem, sync::Arc};
+use std::{mem, sync::Arc};
 
 use rustc_hash::FxHashMap;
 
-use self::command::{Command, Verb};
+use self::command::{Command, Commands, Verb};
 use crate::{
     Auth, AuthOutcome, Direction, Message, MessageOutcome, Negotiation, NegotiationVerb, ProxyKind, ProxyLink,
     ProxyRole, Reply, ReplySide, Session, SessionId, Stream, Text, Thumbprint, Tls, TlsOutcome,
     certificate::{Certificate, CertificateSide, PartialCertificate},
     fragment::{self, Row, Span},
-    memo::Memo,
+    memo::{LastText, Memo},
     record::Event,
 };
 
@@ -35,6 +35,23 @@ pub struct Assembler {
     certificates_dropped: u64,
     single_rows: Memo<Option<Thumbprint>>,
     tls_rows: Memo<Tls>,
+    last: LastTexts,
+    /// Buffers of the session before, empty.
+    commands: Commands<'static>,
+    progress: Vec<MessageProgress>,
+}
+
+/// Texts that the sessions of a stream mostly have in common.
+#[derive(Default)]
+struct LastTexts {
+    connector: LastText,
+    local: LastText,
+    helo: LastText,
+    remote_name: LastText,
+    egress_ip: LastText,
+    chain_status: LastText,
+    domain_capabilities: LastText,
+    domain_status: LastText,
 }
 
 impl Assembler {
@@ -82,8 +99,8 @@ impl Assembler {
 struct State<'a, 'r> {
     assembler: &'a mut Assembler,
     session: Session,
-    /// Commands without their reply, oldest first.
-    pending: VecDeque<Command<'r>>,
+    /// Commands without their reply.
+    pending: Commands<'r>,
     /// The code of a reply whose last line is still to come.
     reply_code: Option<u16>,
     /// Whether that reply is the refusal last pushed, and so takes further lines.
@@ -153,9 +170,10 @@ impl<'a, 'r> State<'a, 'r> {
             rows_hash: 0,
         };
         State {
+            pending: mem::take(&mut assembler.commands),
+            progress: mem::take(&mut assembler.progress),
             assembler,
             session,
-            pending: VecDeque::new(),
             reply_code: None,
             reply_is_refusal: false,
             banner_due: span.first_sequence == 0,
@@ -173,13 +191,12 @@ impl<'a, 'r> State<'a, 'r> {
             via: None,
             proxied_to: false,
             message_id: None,
-            progress: Vec::new(),
         }
     }
 
     fn row(&mut self, row: &Row<'r>) {
         if self.session.records == 0 {
-            self.session.connector = Text::from_utf8_lossy(row.connector);
+            self.session.connector = self.assembler.last.connector.decode(row.connector);
         }
         self.session.records += 1;
         if !row.local.is_empty() {
@@ -216,7 +233,7 @@ impl<'a, 'r> State<'a, 'r> {
             Verb::ProxyTo | Verb::ProxyFrom | Verb::ProxyClient => self.proxy_command(verb, row),
             _ => {}
         }
-        self.pending.push_back(Command { verb, line: row.data, message });
+        self.pending.push(Command { verb, line: row.data, message });
     }
 
     fn hello(&mut self, line: &'r [u8]) {
@@ -249,6 +266,9 @@ impl<'a, 'r> State<'a, 'r> {
     fn begin_negotiation(&mut self, sequence: u32, verb: NegotiationVerb) {
         self.finish_certificate();
         self.certificate_seen = false;
+        if self.session.negotiations.is_empty() {
+            self.session.negotiations.reserve_exact(1); // Most sessions have one, and it is large.
+        }
         self.session.negotiations.push(Negotiation {
             sequence,
             verb,
@@ -315,7 +335,7 @@ impl<'a, 'r> State<'a, 'r> {
 
     /// The command that the reply under way answers.
     fn answered(&self) -> Option<Command<'r>> {
-        if self.banner_due { None } else { self.pending.front().copied() }
+        if self.banner_due { None } else { self.pending.first() }
     }
 
     fn begin_reply(&mut self, row: &Row<'r>, line: &reply::ReplyLine<'r>) {
@@ -396,7 +416,7 @@ impl<'a, 'r> State<'a, 'r> {
         if mem::take(&mut self.banner_due) || matches!(code, Some(334 | 354)) {
             return;
         }
-        self.pending.pop_front();
+        self.pending.remove_first();
     }
 
     fn finish(mut self) -> Session {
@@ -419,21 +439,27 @@ impl<'a, 'r> State<'a, 'r> {
             self.finish_remote();
         }
         self.session.tls = self.session.negotiations.last().map(|last| last.tls.clone()).unwrap_or_default();
+        self.assembler.commands = self.pending.recycled();
+        self.progress.clear();
+        self.assembler.progress = self.progress;
         self.session
     }
 
     fn finish_endpoints(&mut self) {
-        let text = |bytes: &[u8]| (!bytes.is_empty()).then(|| Text::from_utf8_lossy(bytes));
-        (self.session.local, self.session.remote) = (text(self.local), text(self.remote));
-        self.session.helo = self.helo.map(Text::from_utf8_lossy);
+        let last = &mut self.assembler.last;
+        self.session.local = (!self.local.is_empty()).then(|| last.local.decode(self.local));
+        self.session.remote = (!self.remote.is_empty()).then(|| Text::from_utf8_lossy(self.remote));
+        self.session.helo = self.helo.map(|helo| last.helo.decode(helo));
     }
 
     fn finish_remote(&mut self) {
         let name = self.greeting.and_then(reply::greeting_name).or(self.banner.and_then(reply::greeting_name));
-        self.session.remote_name = name.map(Text::from_utf8_lossy);
+        let last = &mut self.assembler.last;
+        self.session.remote_name = name.map(|name| last.remote_name.decode(name));
         let behind_proxy = |link: &ProxyLink| !(link.kind == ProxyKind::Outbound && link.role == ProxyRole::Relay);
         if !self.proxied_to && !self.session.proxy.iter().any(behind_proxy) {
-            self.session.egress_ip = self.greeting.and_then(reply::greeted_address).map(Text::from_utf8_lossy);
+            let address = self.greeting.and_then(reply::greeted_address);
+            self.session.egress_ip = address.map(|address| last.egress_ip.decode(address));
         }
     }
 }

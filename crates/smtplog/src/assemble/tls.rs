@@ -21,6 +21,9 @@ pub(super) enum TlsRow<'r> {
 
 static SUCCEEDED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("negotiation succeeded"));
 
+static CAPABILITIES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("TlsDomainCapabilities='"));
+static STATUS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("Status='"));
+
 /// Reads a row's data and context; `None` if it is not about TLS.
 pub(super) fn row<'r>(data: &'r [u8], context: &'r [u8]) -> Option<TlsRow<'r>> {
     if let Some(protocol) = context.strip_prefix(b"TLS protocol ") {
@@ -42,8 +45,8 @@ pub(super) fn row<'r>(data: &'r [u8], context: &'r [u8]) -> Option<TlsRow<'r>> {
         return Some(TlsRow::ChainStatus(data));
     }
     if context.starts_with(b"TlsDomainCapabilities=") {
-        let value = |key: &[u8]| quoted_value(context, key).unwrap_or(b"");
-        let (capabilities, status) = (value(b"TlsDomainCapabilities='"), value(b"Status='"));
+        let value = |key: &Finder<'_>| quoted_value(context, key).unwrap_or(b"");
+        let (capabilities, status) = (value(&CAPABILITIES), value(&STATUS));
         return Some(TlsRow::DomainCapabilities { capabilities, status });
     }
     None
@@ -60,8 +63,8 @@ impl TrimQuotes for [u8] {
     }
 }
 
-fn quoted_value<'r>(context: &'r [u8], key: &[u8]) -> Option<&'r [u8]> {
-    let start = memchr::memmem::find(context, key)? + key.len();
+fn quoted_value<'r>(context: &'r [u8], key: &Finder<'_>) -> Option<&'r [u8]> {
+    let start = key.find(context)? + key.needle().len();
     let end = memchr::memchr(b'\'', &context[start..])?;
     Some(&context[start..start + end])
 }
