@@ -190,7 +190,7 @@ impl Fragment {
     }
 
     /// Appends a row that ends at decompressed offset `end`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, record: &Record<'_>, endpoints: Endpoints, end: u64) {
         let span = &mut self.span;
         if span.records > 0 {
@@ -213,7 +213,7 @@ impl Fragment {
         self.append(record, endpoints);
     }
 
-    #[inline]
+    #[inline(always)]
     fn append(&mut self, record: &Record<'_>, endpoints: Endpoints) {
         let start = self.rows.len();
         let mut head = [0; ROW_HEAD];

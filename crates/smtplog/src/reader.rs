@@ -98,7 +98,7 @@ impl Fragments {
 
     /// As [`Fragments::record`], for a reader that knows how the row's endpoints stand to those of the row that it
     /// handed over before.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn row(&mut self, record: &Record<'_>, endpoints: Endpoints, (offset, length): (u64, u64)) {
         self.counts.kept += 1;
         let slot = self.slot(record, offset);
@@ -152,7 +152,7 @@ impl Fragments {
     }
 
     /// The slot of the fragment that the row continues, or of a new one.
-    #[inline]
+    #[inline(always)]
     fn slot(&mut self, record: &Record<'_>, offset: u64) -> u32 {
         let known = match self.recent {
             Some((session, slot)) if session == record.session => Some(slot),
@@ -175,6 +175,7 @@ impl Fragments {
         self.open_slot(record, offset)
     }
 
+    #[inline(never)]
     fn open_slot(&mut self, record: &Record<'_>, offset: u64) -> u32 {
         if self.open.len() >= OPEN_SESSIONS_MAX {
             self.flush_open();
@@ -197,6 +198,7 @@ impl Fragments {
         slot
     }
 
+    #[inline(never)]
     fn finish(&mut self, session: SessionId, slot: u32) {
         self.open.remove(&session.0);
         self.recent = None;
