@@ -232,6 +232,7 @@ impl<S: Sink> Worker<S> {
         None
     }
 
+    #[inline]
     fn whole(&mut self, session: Session) {
         self.summary.sessions += 1;
         match &mut self.counted {

@@ -100,7 +100,10 @@ impl<'a> Field<'a> {
         if self.doubled {
             return self.append_undoubled(buffer);
         }
-        buffer.extend_from_slice(self.raw);
+        // Most contexts are empty, and to copy nothing is a call all the same.
+        if !self.raw.is_empty() {
+            buffer.extend_from_slice(self.raw);
+        }
         self.raw.len()
     }
 

@@ -63,9 +63,9 @@ impl Assembler {
             state.row(&row);
             hash = row.chain_hash(hash);
         }
-        let mut session = state.finish();
-        session.rows_hash = (hash >> 32) as u32;
-        session
+        state.finish();
+        state.session.rows_hash = (hash >> 32) as u32;
+        state.session
     }
 
     /// The certificates seen so far, in order of thumbprint.
@@ -419,7 +419,7 @@ impl<'a, 'r> State<'a, 'r> {
         self.pending.remove_first();
     }
 
-    fn finish(mut self) -> Session {
+    fn finish(&mut self) {
         self.finish_certificate();
         for (reply, negotiation) in self.session.replies.iter_mut().zip(&self.reply_negotiations) {
             finish_refusal(reply);
@@ -439,10 +439,9 @@ impl<'a, 'r> State<'a, 'r> {
             self.finish_remote();
         }
         self.session.tls = self.session.negotiations.last().map(|last| last.tls.clone()).unwrap_or_default();
-        self.assembler.commands = self.pending.recycled();
+        self.assembler.commands = mem::take(&mut self.pending).recycled();
         self.progress.clear();
-        self.assembler.progress = self.progress;
-        self.session
+        self.assembler.progress = mem::take(&mut self.progress);
     }
 
     fn finish_endpoints(&mut self) {
