@@ -97,7 +97,8 @@ impl Fragments {
     }
 
     /// As [`Fragments::record`], for a reader that knows how the row's endpoints stand to those of the row that it
-    /// handed over before.
+    /// handed over before. Inlined by force like the reader's own helpers: a record that is handed over in memory is
+    /// written in small pieces and loaded in large ones.
     #[inline(always)]
     pub(crate) fn row(&mut self, record: &Record<'_>, endpoints: Endpoints, (offset, length): (u64, u64)) {
         self.counts.kept += 1;
