@@ -1,0 +1,87 @@
+//! A fleet's sessions in memory, and a store of them.
+
+use std::{convert::Infallible, fs, path::Path, sync::Arc};
+
+use index::{Run, Writer};
+use ingest::{
+    Identity, IncompleteSession, Known, KnownSource, Limits, Options, Progress, Sink, StoredSession, discover::Stamp,
+};
+use smtplog::{Session, SessionId, Stream, Timestamp};
+use testlog::{Part, Plan, Totals};
+
+struct NothingKnown;
+
+impl Known for NothingKnown {
+    fn is_unchanged(&self, _: &Stamp) -> bool {
+        false
+    }
+
+    fn source(&self, _: &Identity) -> Option<KnownSource> {
+        None
+    }
+
+    fn stored_sessions(&self, _: &[(Arc<Stream>, SessionId)]) -> Vec<StoredSession> {
+        Vec::new()
+    }
+
+    fn newest(&self, _: &Stream) -> Option<Timestamp> {
+        None
+    }
+}
+
+/// Keeps every session.
+#[derive(Default)]
+struct Collected(Vec<Session>);
+
+impl Sink for Collected {
+    fn session(&mut self, session: Session) {
+        self.0.push(session);
+    }
+
+    fn incomplete(&mut self, incomplete: IncompleteSession) {
+        self.0.push(incomplete.session);
+    }
+}
+
+/// The sessions of a fleet, and what is true of them.
+pub(crate) fn sessions(servers: usize, days: u32, bytes_per_server: u64) -> (Vec<Session>, Totals) {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = Plan { seed: 5, servers, days, bytes_per_server, ..Plan::default() };
+    let Ok(summary) = testlog::generate(&plan, 2, |part| {
+        if let Part::Log(file) = part {
+            let path = folder.path().join(file.path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, &file.bytes).unwrap();
+        }
+        Ok::<(), Infallible>(())
+    });
+    let (server, role, servers) = (None, None, Vec::new());
+    let options = Options { threads: 1, server, role, servers, mapping: false, limits: Limits::default() };
+    let progress = Progress::default();
+    let outcome = ingest::run(&[folder.path().to_owned()], &options, &NothingKnown, &progress, Collected::default);
+    let outcome = outcome.unwrap();
+    let open = outcome.open.into_iter().map(|open| open.session);
+    let sessions: Vec<Session> = outcome.sinks.into_iter().flat_map(|sink| sink.0).chain(open).collect();
+    assert_eq!(sessions.len() as u64, summary.totals.sessions);
+    (sessions, summary.totals)
+}
+
+/// Writes a store of sessions with one worker, durably. Returns its bytes.
+pub(crate) fn write_store(folder: &Path, sessions: &[Session]) -> u64 {
+    let writer = Writer::open(folder).unwrap();
+    let mut sink = writer.sink();
+    sessions.iter().for_each(|session| sink.add(session));
+    let run = Run {
+        sinks: vec![sink],
+        open: None,
+        replaced: Vec::new(),
+        sources: Vec::new(),
+        files: Vec::new(),
+        newest: Vec::new(),
+        certificates: Vec::new(),
+        summary: String::new(),
+    };
+    let published = writer.publish(run).unwrap();
+    assert_eq!(published.splits, 1);
+    published.bytes
+}
