@@ -2,8 +2,8 @@
 //!
 //! To look into every file before any is read would open and decompress each beginning twice, a tenth of a run. Here
 //! the worker that loads a file also tells which log it is. Copies of one log are still read one after the other and in
-//! the same order always, whichever worker is faster: workers load files in order and each waits for its turn to say
-//! which log its file is, which is short, since those before it are being loaded as well. The first file of a log is
+//! the same order always, whichever worker is faster: workers take files in order and each waits for its turn to say
+//! which log its file is, which is short, since only the beginnings of those before it have to be there. The first file of a log is
 //! read at once; its copies, and those of a log that somebody else reads, are left for later.
 
 use std::{
@@ -151,7 +151,7 @@ impl<S: Sink> Run<'_, S> {
 impl<S: Sink> Worker<S> {
     fn load(&mut self, run: &Run<'_, S>, source: Source, turn: Turn<'_>) -> Loaded {
         let loaded = with_stored(&source, self.mapping, |stored| {
-            self.with_content(stored, |worker, content| worker.tell(run, &source, &content, turn))?
+            self.with_content(stored, |worker, content| worker.tell(run, &source, content, turn))?
         });
         match loaded {
             Ok(loaded) => loaded,
@@ -163,8 +163,14 @@ impl<S: Sink> Worker<S> {
     }
 
     /// Tells which log a file is, says so in its turn, and reads it if it is the first of that log.
-    fn tell(&mut self, run: &Run<'_, S>, source: &Source, content: &Content<'_>, turn: Turn<'_>) -> io::Result<Loaded> {
-        let log = match probe_content(source, content)? {
+    fn tell(
+        &mut self,
+        run: &Run<'_, S>,
+        source: &Source,
+        mut content: Content<'_>,
+        turn: Turn<'_>,
+    ) -> io::Result<Loaded> {
+        let log = match probe_content(source, &mut content)? {
             Probed::Log(log) => *log,
             other => {
                 self.summary.count_other(source, &other);
@@ -178,7 +184,7 @@ impl<S: Sink> Worker<S> {
             return Ok(Loaded::Copy(task));
         }
         let mut copies = run.earlier.copies_of(&identity);
-        let outcome = self.read_in_memory(&task, content, &mut copies, &run.earlier);
+        let outcome = self.read_in_memory(&task, &content.whole(), &mut copies, &run.earlier);
         Ok(Loaded::Read(outcome, identity, copies))
     }
 

@@ -4,7 +4,10 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
-use zstd::stream::read::Decoder as ZstdDecoder;
+use zstd::{
+    stream::read::Decoder as ZstdDecoder,
+    zstd_safe::{self, DCtx, DParameter, InBuffer, OutBuffer, ResetDirective},
+};
 
 /// How a file is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -112,36 +115,90 @@ impl<R: Read> Read for Limited<R> {
     }
 }
 
-/// Frames up to this size are decompressed in one call, which saves the copy through the decoder's window. Logs roll
-/// at 10 MB; two of these per worker are well within the memory bound.
+/// Frames up to this size are decompressed as a whole into memory, which saves the copy through the decoder's window.
+/// Logs roll at 10 MB; two of these per worker are well within the memory bound.
 pub(crate) const WHOLE_FRAME_BYTES_MAX: usize = 32 << 20;
+
+/// Compressed bytes taken at a time: a block of 128 KiB, mostly, so that the beginning of a frame is soon there.
+const STEP_BYTES: usize = 16 << 10;
 
 /// A worker's decoder for files that are one zstd frame with its size in the header, as the `zstd` program writes.
 pub(crate) struct WholeFrames {
-    decoder: zstd::bulk::Decompressor<'static>,
+    context: DCtx<'static>,
     buffer: Vec<u8>,
 }
 
+/// One such file, decompressed as far as was asked for.
+pub(crate) struct WholeFrame<'a> {
+    frames: &'a mut WholeFrames,
+    file: &'a [u8],
+    /// Bytes of the file that are read.
+    read: usize,
+    /// Bytes that the header promises.
+    size: usize,
+}
+
 impl WholeFrames {
-    pub(crate) fn new() -> io::Result<WholeFrames> {
-        Ok(WholeFrames { decoder: zstd::bulk::Decompressor::new()?, buffer: Vec::new() })
+    /// `None` if the library refuses its parameters.
+    pub(crate) fn new() -> Option<WholeFrames> {
+        let mut context = DCtx::try_create()?;
+        context.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX)).ok()?;
+        // The buffer takes the whole frame and stays where it is, so that it serves as the window.
+        context.set_parameter(DParameter::StableOutBuffer(true)).ok()?;
+        Some(WholeFrames { context, buffer: Vec::new() })
     }
 
-    /// The whole content, or `None` if the file is anything but one healthy frame of known, moderate size; the
-    /// streaming decoder then reads it, and says what is wrong with it.
-    pub(crate) fn decompress(&mut self, file: &[u8]) -> Option<&[u8]> {
+    /// `None` if the file is anything but one frame of known, moderate size; the streaming decoder then reads it.
+    pub(crate) fn begin<'a>(&'a mut self, file: &'a [u8]) -> Option<WholeFrame<'a>> {
         if Codec::of_magic(file) != Codec::Zstd || file[0] != 0x28 {
             return None;
         }
-        let size = usize::try_from(zstd::zstd_safe::get_frame_content_size(file).ok()??).ok()?;
-        let one_frame = zstd::zstd_safe::find_frame_compressed_size(file).ok()? == file.len();
+        let size = usize::try_from(zstd_safe::get_frame_content_size(file).ok()??).ok()?;
+        let one_frame = zstd_safe::find_frame_compressed_size(file).ok()? == file.len();
         if size > WHOLE_FRAME_BYTES_MAX || !one_frame {
             return None;
         }
+        self.context.reset(ResetDirective::SessionOnly).ok()?;
         self.buffer.clear();
         self.buffer.reserve(size);
-        let written = self.decoder.decompress_to_buffer(file, &mut self.buffer).ok()?;
-        (written == size).then_some(&self.buffer[..])
+        Some(WholeFrame { frames: self, file, read: 0, size })
+    }
+}
+
+impl<'a> WholeFrame<'a> {
+    /// The compressed bytes.
+    pub(crate) fn file(&self) -> &'a [u8] {
+        self.file
+    }
+
+    /// The first `count` bytes, or fewer if there are no more, and whether these are all. `None` if they are damaged.
+    pub(crate) fn beginning(&mut self, count: usize) -> Option<(&[u8], bool)> {
+        self.decompress(count)?;
+        let beginning = &self.frames.buffer[..self.frames.buffer.len().min(count)];
+        Some((beginning, self.size <= count))
+    }
+
+    /// The whole content. `None` if it is damaged; the streaming decoder says where.
+    pub(crate) fn whole(mut self) -> Option<&'a [u8]> {
+        self.decompress(usize::MAX)?;
+        let WholeFrame { frames, file, read, size } = self;
+        (read == file.len() && frames.buffer.len() == size).then_some(&frames.buffer[..])
+    }
+
+    /// Decompresses until `count` bytes are there, or all.
+    fn decompress(&mut self, count: usize) -> Option<()> {
+        let WholeFrames { context, buffer } = &mut *self.frames;
+        while self.read < self.file.len() && buffer.len() < count {
+            let step = &self.file[self.read..self.file.len().min(self.read + STEP_BYTES)];
+            let mut input = InBuffer::around(step);
+            let filled = buffer.len();
+            context.decompress_stream(&mut OutBuffer::around_pos(buffer, filled), &mut input).ok()?;
+            if input.pos() == 0 && buffer.len() == filled {
+                return None;
+            }
+            self.read += input.pos();
+        }
+        Some(())
     }
 }
 
@@ -195,18 +252,38 @@ mod tests {
         for codec in [Codec::Zstd, Codec::Gzip] {
             let two = [encode(codec, b"one").unwrap(), encode(codec, b"two").unwrap()].concat();
             assert_eq!(decoded(&two).unwrap(), b"onetwo");
-            assert_eq!(WholeFrames::new().unwrap().decompress(&two), None);
+            assert!(WholeFrames::new().unwrap().begin(&two).is_none());
         }
     }
 
     #[test]
     fn whole_frames_agree_with_the_stream() {
-        let content = b"2024-03-01T06:00:06.307Z,Outbound".repeat(1_000);
+        let content: Vec<u8> =
+            (0..900_000u32).flat_map(|n| (n / 7).wrapping_mul(2_654_435_761).to_le_bytes()).collect();
         let encoded = encode(Codec::Zstd, &content).unwrap();
         let mut frames = WholeFrames::new().unwrap();
-        assert_eq!(frames.decompress(&encoded), Some(&content[..]));
-        assert_eq!(frames.decompress(&encoded[..encoded.len() - 1]), None);
-        assert_eq!(frames.decompress(b""), None);
+        for count in [0, 1, 70_000, content.len(), content.len() + 1] {
+            let mut frame = frames.begin(&encoded).unwrap();
+            let (beginning, is_all) = frame.beginning(count).unwrap();
+            assert_eq!((beginning, is_all), (&content[..count.min(content.len())], count >= content.len()));
+            assert_eq!(frame.whole(), Some(&content[..]));
+        }
+        let small = encode(Codec::Zstd, b"").unwrap();
+        assert_eq!(frames.begin(&small).unwrap().whole(), Some(&b""[..]));
+        assert!(frames.begin(&encoded[..encoded.len() - 1]).is_none());
+        assert!(frames.begin(b"").is_none());
+    }
+
+    #[test]
+    fn damaged_frames_are_left_to_the_stream() {
+        let encoded = encode(Codec::Zstd, &b"2024-03-01T06:00:06.307Z,Outbound".repeat(20_000)).unwrap();
+        let mut frames = WholeFrames::new().unwrap();
+        for at in 9..encoded.len() {
+            let mut damaged = encoded.clone();
+            damaged[at] ^= 0x40;
+            let found = frames.begin(&damaged).and_then(WholeFrame::whole).map(<[u8]>::to_vec);
+            assert_eq!(found, decoded(&damaged).ok().filter(|_| found.is_some()), "{at}");
+        }
     }
 
     #[test]

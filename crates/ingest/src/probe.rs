@@ -76,11 +76,22 @@ pub(crate) fn probe(source: &Source, mapping: bool) -> io::Result<Probed> {
 }
 
 /// Looks at the beginning of a file that lies in memory.
-pub(crate) fn probe_content(source: &Source, content: &Content<'_>) -> io::Result<Probed> {
+pub(crate) fn probe_content(source: &Source, content: &mut Content<'_>) -> io::Result<Probed> {
+    if let Content::Frame(frame) = content {
+        let head = |count| {
+            let (bytes, is_all) = frame.beginning(count).ok_or(io::ErrorKind::InvalidData)?;
+            Ok(Beginning { bytes: bytes.to_vec(), is_all, error: None })
+        };
+        if let Ok(Some(probed)) = probe_heads(source, head) {
+            return Ok(probed);
+        }
+    }
+    let content = &*content;
     let stream = || -> io::Result<Box<dyn Read + '_>> {
-        match *content {
-            Content::Whole(bytes) => Ok(Box::new(bytes)),
-            Content::Compressed(bytes) => decoder(bytes, bytes.len() as u64),
+        match content {
+            Content::Whole(bytes) => Ok(Box::new(*bytes)),
+            Content::Frame(frame) => decoder(frame.file(), frame.file().len() as u64),
+            Content::Compressed(bytes) => decoder(*bytes, bytes.len() as u64),
         }
     };
     match probe_heads(source, |count| beginning(&mut stream()?, count))? {
@@ -90,7 +101,7 @@ pub(crate) fn probe_content(source: &Source, content: &Content<'_>) -> io::Resul
 }
 
 /// Looks at a short beginning, then at a long one; `None` for a log that begins with megabytes of something else.
-fn probe_heads(source: &Source, head: impl Fn(usize) -> io::Result<Beginning>) -> io::Result<Option<Probed>> {
+fn probe_heads(source: &Source, mut head: impl FnMut(usize) -> io::Result<Beginning>) -> io::Result<Option<Probed>> {
     for count in [HEAD_BYTES, LONG_HEAD_BYTES] {
         if let Some(probed) = probe_head(source, &head(count)?) {
             return Ok(Some(probed));

@@ -15,7 +15,7 @@ use smtplog::{
 };
 
 use crate::{
-    compression::{Codec, decoder},
+    compression::{Codec, WholeFrame, decoder},
     discover::{Source, Stamp},
     identity::{ContentHash, Identity},
     lines::Step,
@@ -63,8 +63,19 @@ pub(crate) struct Reading<'a> {
 pub(crate) enum Content<'a> {
     /// All of it.
     Whole(&'a [u8]),
+    /// A frame, decompressed as far as it is asked for.
+    Frame(WholeFrame<'a>),
     /// What is stored, to be decompressed piece by piece.
     Compressed(&'a [u8]),
+}
+
+impl<'a> Content<'a> {
+    /// The content that is read: all of it, if it can lie in memory.
+    pub(crate) fn whole(self) -> Content<'a> {
+        let Content::Frame(frame) = self else { return self };
+        let file = frame.file();
+        frame.whole().map_or(Content::Compressed(file), Content::Whole)
+    }
 }
 
 /// How reading a source ended.
@@ -215,7 +226,7 @@ impl<S: Sink> Worker<S> {
             Stored::Stream(stream) if source.member.is_some() || bytes > WHOLE_FILE_BYTES_MAX => {
                 Ok(self.read_lines(&mut decoder(stream, bytes)?, reading))
             }
-            stored => self.with_content(stored, |worker, content| worker.read_content(&content, reading))?,
+            stored => self.with_content(stored, |worker, content| worker.read_content(&content.whole(), reading))?,
         });
         read.unwrap_or_else(|error| self.unopened(error))
     }
@@ -252,17 +263,19 @@ impl<S: Sink> Worker<S> {
             return read(self, Content::Whole(stored));
         }
         let mut frames = self.frames.take();
-        let content = frames.as_mut().and_then(|frames| frames.decompress(stored));
-        let read = read(self, content.map_or(Content::Compressed(stored), Content::Whole));
+        let frame = frames.as_mut().and_then(|frames| frames.begin(stored));
+        let read = read(self, frame.map_or(Content::Compressed(stored), Content::Frame));
         self.frames = frames;
         read
     }
 
     fn read_content(&mut self, content: &Content<'_>, reading: &mut Reading<'_>) -> io::Result<Ending> {
-        match *content {
+        match content {
             Content::Whole(content) => Ok(self.read_whole(content, reading)),
+            // What is read is made whole before.
+            Content::Frame(frame) => self.read_content(&Content::Compressed(frame.file()), reading),
             Content::Compressed(stored) => {
-                decoder(stored, stored.len() as u64).map(|mut stream| self.read_lines(&mut stream, reading))
+                decoder(*stored, stored.len() as u64).map(|mut stream| self.read_lines(&mut stream, reading))
             }
         }
     }

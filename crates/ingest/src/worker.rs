@@ -117,7 +117,7 @@ impl<S: Sink> Worker<S> {
             fragments: Fragments::default(),
             lines: LineBlocks::default(),
             hasher: ContentHasher::default(),
-            frames: WholeFrames::new().ok(),
+            frames: WholeFrames::new(),
             buffer: Vec::new(),
             waiting: Waiting::new(Arc::clone(waiting_total)),
             waiting_bytes_max: options.limits.waiting_bytes,
