@@ -97,11 +97,14 @@ pub(crate) fn run(args: &SearchArgs, settings: &Settings) -> anyhow::Result<Outc
         let dir = settings.store.display();
         settings.console.note(&format!("the store at {dir} is empty; run 'smtptrail index PATH' first"));
     }
-    if args.by.is_empty() && args.over.is_none() {
+    let outcome = if args.by.is_empty() && args.over.is_none() {
         args.search(&store, &query, settings)
     } else {
         args.count(&store, &query, settings)
-    }
+    };
+    // The process ends: to unmap and free everything one by one takes as long as to answer.
+    std::mem::forget(store);
+    outcome
 }
 
 impl SearchArgs {

@@ -10,19 +10,21 @@ mod replies;
 
 use std::{
     ops::RangeInclusive,
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use smtplog::{Session, SessionId, Timestamp};
+use smtplog::{Session, SessionId, Thumbprint, Timestamp};
 
 pub(crate) use self::replies::reply_of;
 use self::replies::{Phrases, may_be_in_bracket};
 use crate::{
     StoreError,
     dictionary::Dictionary,
+    packed::Numbers,
     profile::ReplyClass,
     query::{
-        Endpoint, Expr, Field, Matcher, Query, Term, Via, Words, address_of_endpoint, fold,
+        Asking, Endpoint, Expr, Field, Link, Matcher, Query, Term, Via, Words, address_of_endpoint, fold,
         matches::{has, has_certificate, is_endpoint, is_mailbox, is_name, is_phrase, is_text, is_thumbprint},
     },
     sessions::Documents,
@@ -132,6 +134,39 @@ pub(crate) fn matching_rows(split: &SplitReader, query: &Query, via: &dyn Via) -
     let mut rows = replies::rows_at(&execution, &scoped)?;
     rows.sure.sort_unstable();
     Ok(rows.maybe.is_empty().then_some(rows.sure))
+}
+
+/// The links behind which the query will look for certificates: asked for over all splits together, they cost one search
+/// instead of one for each split.
+pub(crate) fn wanted_links(split: &SplitReader, query: &Query) -> Result<Vec<Link>, StoreError> {
+    let parts = match &query.expr {
+        Expr::And(parts) => parts.as_slice(),
+        _ => return Ok(Vec::new()),
+    };
+    let scoped: Vec<&Expr> = parts.iter().filter(|part| Scope::of(part).is_scoped()).collect();
+    if !scoped.iter().all(|part| Scope::of(part).pure) || !scoped.iter().any(|part| Scope::of(part).certificate) {
+        return Ok(Vec::new());
+    }
+    let recorder = Recorder::default();
+    let execution = Execution { split, query, times: split.times(), via: &recorder };
+    replies::rows_at(&execution, &scoped)?;
+    Ok(recorder.links.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Notes what it is asked for, and knows nothing.
+#[derive(Default)]
+struct Recorder {
+    links: Mutex<Vec<Link>>,
+}
+
+impl Via for Recorder {
+    fn presented(&self, _: &Asking, _: SessionId) -> Option<Thumbprint> {
+        None
+    }
+
+    fn prepare(&self, links: &[Link]) {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(links);
+    }
 }
 
 /// A query at work on a split.
@@ -477,10 +512,11 @@ impl Execution<'_> {
     }
 }
 
-/// Numbers of the texts that satisfy a predicate, in order, each higher by `above`.
-fn numbers_with(dictionary: Dictionary<'_>, predicate: impl Fn(&str) -> bool, above: u64) -> Vec<u64> {
+/// Numbers of the texts that satisfy a predicate, each higher by `above`.
+fn numbers_with(dictionary: Dictionary<'_>, predicate: impl Fn(&str) -> bool, above: u64) -> Numbers {
     let is_wanted = |text: &[u8]| std::str::from_utf8(text).is_ok_and(&predicate);
-    dictionary.iter().filter(|(_, text)| is_wanted(text)).map(|(number, _)| u64::from(number) + above).collect()
+    let wanted = dictionary.iter().filter(|(_, text)| is_wanted(text));
+    Numbers::new(wanted.map(|(number, _)| u64::from(number) + above).collect())
 }
 
 fn matching<T>(entries: &[T], predicate: impl Fn(&T) -> bool) -> Vec<u32> {

@@ -9,6 +9,7 @@ use smtplog::{Reply, Session, SessionId, Thumbprint, Timestamp};
 use crate::{
     StoreError,
     execute::{Deadline, matching_rows, reply_of},
+    partners::asking,
     query::{Asking, Field, Query, Via},
     split::{
         columns::{column, pair, time_of_column},
@@ -243,7 +244,7 @@ impl Combinations<'_> {
         let number = self.split.column(column::REPLY_CLASS).get(row)?;
         let class = self.split.replies().get(usize::try_from(number).ok()?)?;
         let session = self.split.profile(profile)?;
-        let via = || presented_via(self.split, counter.store, document, session, row);
+        let via = || presented_via(self.split, counter.store, document, row);
         let presented = class.presented.or_else(|| if class.via { via() } else { None });
         let key = (profile, number, presented);
         if let Some(numbers) = self.replies.get(&key) {
@@ -256,16 +257,9 @@ impl Combinations<'_> {
 }
 
 /// What the front end presented for a refusal.
-fn presented_via(split: &SplitReader, via: &dyn Via, document: u32, profile: &Session, row: u32) -> Option<Thumbprint> {
+fn presented_via(split: &SplitReader, via: &dyn Via, document: u32, row: u32) -> Option<Thumbprint> {
     let link = split.pairs(pair::VIA).of(row).next()?;
-    let times = split.times();
-    let asking = Asking {
-        stream: &profile.stream,
-        session: SessionId(times.session.get(document)?),
-        started: times.started(document)?,
-        last: times.last(document)?,
-    };
-    via.presented(&asking, SessionId(link))
+    via.presented(&asking(split, document)?, SessionId(link))
 }
 
 impl Store {

@@ -8,6 +8,8 @@ mod execute;
 mod fragments;
 mod group;
 mod packed;
+mod parallel;
+mod partners;
 mod profile;
 pub mod query;
 mod sessions;

@@ -81,6 +81,27 @@ impl<'a> Packed<'a> {
         (start..end.min(self.count)).map_while(move |at| packed.get(at))
     }
 
+    /// Calls `each` with the places from `start` to before `end` and their numbers.
+    pub(crate) fn each_between(&self, start: u32, end: u32, mut each: impl FnMut(u32, u64)) {
+        let end = end.min(self.count);
+        for number in start as usize / BLOCK..(end as usize).div_ceil(BLOCK) {
+            let first = (number * BLOCK) as u32;
+            let Some(block) = self.block(number) else { continue };
+            block.each(|at, value| {
+                if (start..end).contains(&(first + at)) {
+                    each(first + at, value);
+                }
+            });
+        }
+    }
+
+    /// All numbers; those of damaged blocks are left out.
+    pub(crate) fn to_vec(self) -> Vec<u64> {
+        let mut numbers = Vec::with_capacity(self.count as usize);
+        self.for_each(|_, number| numbers.push(number));
+        numbers
+    }
+
     /// Calls `found` with every place whose number lies in a range, and the number.
     pub(crate) fn in_range(&self, range: RangeInclusive<u64>, mut found: impl FnMut(u32, u64)) {
         for (first, block) in self.blocks() {
@@ -95,16 +116,11 @@ impl<'a> Packed<'a> {
         }
     }
 
-    /// Calls `found` with every place whose number is one of `wanted`, which are in order, and the number.
-    pub(crate) fn among(&self, wanted: &[u64], mut found: impl FnMut(u32, u64)) {
-        for (first, block) in self.blocks() {
-            let start = wanted.partition_point(|&number| number < block.least);
-            let wanted = &wanted[start..start + wanted[start..].partition_point(|&number| number <= block.bound())];
-            if wanted.is_empty() {
-                continue;
-            }
+    /// Calls `found` with every place whose number is one of `wanted`, and the number.
+    pub(crate) fn among(&self, wanted: &Numbers, mut found: impl FnMut(u32, u64)) {
+        for (first, block) in self.blocks().filter(|(_, block)| wanted.has_between(block.least, block.bound())) {
             block.each(|at, number| {
-                if wanted.binary_search(&number).is_ok() {
+                if wanted.contains(number) {
                     found(first + at, number);
                 }
             });
@@ -147,6 +163,51 @@ impl<'a> Packed<'a> {
         let is_width = bits <= 56 || bits == 64;
         (is_whole && is_width).then(|| Block { least, bits, count, packed, unpacker: BitUnpacker::new(bits) })
     }
+}
+
+/// Numbers that are looked for.
+pub(crate) struct Numbers {
+    /// In order, each once.
+    numbers: Vec<u64>,
+    /// A bit for each hash of a number: nearly all that are not looked for are told apart by one look.
+    filter: Vec<u64>,
+}
+
+/// Words of the filter: as many bits as thousands of numbers need to stay sparse, and few enough for the first cache.
+const FILTER_WORDS: usize = 1_024;
+
+impl Numbers {
+    pub(crate) fn new(mut numbers: Vec<u64>) -> Numbers {
+        numbers.sort_unstable();
+        numbers.dedup();
+        let mut filter = vec![0; FILTER_WORDS];
+        for &number in &numbers {
+            let (word, bit) = filter_bit(number);
+            filter[word] |= bit;
+        }
+        Numbers { numbers, filter }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
+    }
+
+    fn has_between(&self, least: u64, greatest: u64) -> bool {
+        let at = self.numbers.partition_point(|&number| number < least);
+        self.numbers.get(at).is_some_and(|&number| number <= greatest)
+    }
+
+    #[inline]
+    fn contains(&self, number: u64) -> bool {
+        let (word, bit) = filter_bit(number);
+        self.filter[word] & bit != 0 && self.numbers.binary_search(&number).is_ok()
+    }
+}
+
+#[inline]
+fn filter_bit(number: u64) -> (usize, u64) {
+    let hash = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
+    (hash as usize / 64 % FILTER_WORDS, 1 << (hash % 64))
 }
 
 /// The numbers of one block.
@@ -203,6 +264,11 @@ mod tests {
             let mut each = Vec::new();
             packed.for_each(|at, number| each.push((at, number)));
             prop_assert_eq!(&each, &(0..).zip(numbers.iter().copied()).collect::<Vec<_>>());
+            prop_assert_eq!(&packed.to_vec(), &numbers);
+            let mut each = Vec::new();
+            packed.each_between(3, 300, |at, number| each.push((at, number)));
+            let some = (0u32..).zip(numbers.iter().copied()).filter(|(at, _)| (3..300).contains(at));
+            prop_assert_eq!(&each, &some.collect::<Vec<_>>());
             prop_assert_eq!(&packed.between(1, u32::MAX).collect::<Vec<_>>(), numbers.get(1..).unwrap_or_default());
             let got: Vec<_> = (0..packed.len()).map(|at| packed.get(at).unwrap()).collect();
             prop_assert_eq!(&got, &numbers);
@@ -217,10 +283,9 @@ mod tests {
             packed.in_range(low..=high, |at, number| found.push((at, number)));
             let each = || (0u32..).zip(numbers.iter().copied());
             prop_assert_eq!(&found, &each().filter(|(_, number)| (low..=high).contains(number)).collect::<Vec<_>>());
-            let mut wanted: Vec<u64> = some.iter().filter(|_| !numbers.is_empty()).map(|at| *at.get(&numbers)).chain([low]).collect();
-            wanted.sort_unstable();
+            let wanted: Vec<u64> = some.iter().filter(|_| !numbers.is_empty()).map(|at| *at.get(&numbers)).chain([low]).collect();
             found.clear();
-            packed.among(&wanted, |at, number| found.push((at, number)));
+            packed.among(&Numbers::new(wanted.clone()), |at, number| found.push((at, number)));
             prop_assert_eq!(&found, &each().filter(|(_, number)| wanted.contains(number)).collect::<Vec<_>>());
             let mut sorted = numbers.clone();
             sorted.sort_unstable();
@@ -234,7 +299,7 @@ mod tests {
             bytes.splice(0..0, [count, 0, 0, 0]);
             if let Some(packed) = Packed::open(&bytes) {
                 packed.for_each(|_, _| {});
-                packed.among(&[0, 5], |_, _| {});
+                packed.among(&Numbers::new(vec![0, 5]), |_, _| {});
                 packed.between(0, u32::MAX).count();
                 packed.lower_bound(7);
             }

@@ -13,8 +13,10 @@ use smtplog::{Session, SessionId, Stream, Thumbprint, Timestamp, certificate::Ce
 use crate::{
     StoreError,
     catalog::{self, SplitRow},
-    execute::{Deadline, execute},
-    query::{Asking, CertificateName, CertificateNames, Expr, Field, Matcher, Query, Via, Window},
+    execute::{Deadline, Matches, execute, wanted_links},
+    parallel,
+    partners::{Partners, asking},
+    query::{CertificateName, CertificateNames, Expr, Field, Link, Matcher, Query, Via, Window},
     sessions::Documents,
     split::{
         columns::{column, pair},
@@ -110,13 +112,12 @@ pub struct StoreInfo {
 pub struct Store {
     folder: PathBuf,
     catalog: Mutex<Connection>,
-    splits: Vec<SplitRow>,
-    masked: FxHashMap<String, Vec<u32>>,
+    pub(crate) splits: Vec<SplitRow>,
+    pub(crate) masked: FxHashMap<String, Vec<u32>>,
     first_of_key: FxHashMap<(Stream, SessionId), Timestamp>,
     readers: Mutex<FxHashMap<String, Result<Arc<SplitReader>, String>>>,
     certificates: OnceLock<Vec<Certificate>>,
-    /// Sessions that a proxy link can mean, by the links asked for so far.
-    partners: Mutex<FxHashMap<SessionId, Vec<Partner>>>,
+    pub(crate) partners: Partners,
 }
 
 impl Store {
@@ -139,7 +140,7 @@ impl Store {
             first_of_key,
             readers: Mutex::default(),
             certificates: OnceLock::new(),
-            partners: Mutex::default(),
+            partners: Partners::default(),
         })
     }
 
@@ -247,10 +248,14 @@ impl Store {
         session
     }
 
-    fn reader(&self, name: &str) -> Result<Arc<SplitReader>, String> {
-        let mut readers = self.readers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let open = || SplitReader::open(&self.folder, name).map(Arc::new);
-        readers.entry(name.to_owned()).or_insert_with(open).clone()
+    pub(crate) fn reader(&self, name: &str) -> Result<Arc<SplitReader>, String> {
+        let lock = || self.readers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(reader) = lock().get(name) {
+            return reader.clone();
+        }
+        // Not under the lock: others are opened meanwhile.
+        let opened = SplitReader::open(&self.folder, name).map(Arc::new);
+        lock().entry(name.to_owned()).or_insert(opened).clone()
     }
 
     /// Asks every split that can have an answer.
@@ -261,32 +266,56 @@ impl Store {
         deadline: Deadline,
         missing: &mut Vec<MissingSplit>,
     ) -> Result<Vec<Answer<'_>>, StoreError> {
+        let candidates = self.candidates(query)?;
+        self.prepare_links(query, &candidates)?;
+        let asked = parallel::each(&candidates, |row| self.answer(row, query, verify, deadline));
         let mut answers = Vec::new();
-        for row in self.candidates(query)? {
-            let split = match self.reader(&row.name) {
-                Ok(split) => split,
-                Err(reason) => {
-                    note_missing(missing, &row.name, &reason);
-                    continue;
+        for (row, asked) in candidates.into_iter().zip(asked) {
+            match asked? {
+                Ok(answer) => {
+                    if answer.unreadable > 0 {
+                        note_missing(missing, &row.name, "damaged: some records cannot be read");
+                    }
+                    answers.push(answer);
                 }
-            };
-            let damaged = if verify { split.damaged_files() } else { Vec::new() };
-            if !damaged.is_empty() {
-                note_missing(missing, &row.name, &format!("damaged: wrong checksum of {}", damaged.join(", ")));
-                continue;
+                Err(reason) => note_missing(missing, &row.name, &reason),
             }
-            if asks_for_words(&query.expr) && !split.has_words() {
-                note_missing(missing, &row.name, "damaged: its words cannot be read");
-                continue;
-            }
-            let masked = self.masked.get(&row.name).map_or(&[][..], Vec::as_slice);
-            let matches = execute(&split, query, masked, self, deadline)?;
-            if matches.unreadable > 0 {
-                note_missing(missing, &row.name, "damaged: some records cannot be read");
-            }
-            answers.push(Answer { name: &row.name, split, documents: matches.documents });
         }
         Ok(answers)
+    }
+
+    /// Asks one split; the inner error says why it cannot answer.
+    fn answer<'a>(
+        &self,
+        row: &'a SplitRow,
+        query: &Query,
+        verify: bool,
+        deadline: Deadline,
+    ) -> Result<Result<Answer<'a>, String>, StoreError> {
+        let split = match self.reader(&row.name) {
+            Ok(split) => split,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let damaged = if verify { split.damaged_files() } else { Vec::new() };
+        if !damaged.is_empty() {
+            return Ok(Err(format!("damaged: wrong checksum of {}", damaged.join(", "))));
+        }
+        if asks_for_words(&query.expr) && !split.has_words() {
+            return Ok(Err("damaged: its words cannot be read".to_owned()));
+        }
+        let masked = self.masked.get(&row.name).map_or(&[][..], Vec::as_slice);
+        let Matches { documents, unreadable } = execute(&split, query, masked, self, deadline)?;
+        Ok(Ok(Answer { name: &row.name, split, documents, unreadable }))
+    }
+
+    /// Looks up together what the splits will ask for one by one.
+    fn prepare_links(&self, query: &Query, candidates: &[&SplitRow]) -> Result<(), StoreError> {
+        let links = parallel::each(candidates, |row| match self.reader(&row.name) {
+            Ok(split) => wanted_links(&split, query),
+            Err(_) => Ok(Vec::new()),
+        });
+        self.prepare(&links.into_iter().collect::<Result<Vec<_>, _>>()?.concat());
+        Ok(())
     }
 
     /// Splits that time and certificates do not rule out.
@@ -317,16 +346,21 @@ pub(crate) struct Answer<'a> {
     pub(crate) name: &'a str,
     pub(crate) split: Arc<SplitReader>,
     pub(crate) documents: Documents,
+    /// Documents whose record could not be read.
+    unreadable: u64,
 }
 
 impl Answer<'_> {
     /// Proxy links of the refusals of these sessions.
-    pub(crate) fn links(&self) -> Vec<SessionId> {
+    pub(crate) fn links(&self) -> Vec<Link> {
         let of_row = self.split.column(column::REPLY_DOCUMENT);
         let mut links = Vec::new();
         self.split.pairs(pair::VIA).for_each(|row, link| {
-            if of_row.get(row).is_some_and(|document| self.documents.contains(document as u32)) {
-                links.push(SessionId(link));
+            let document = of_row.get(row).map(|document| document as u32);
+            if let Some(document) = document.filter(|&document| self.documents.contains(document))
+                && let Some(asking) = asking(&self.split, document)
+            {
+                links.push(asking.link(SessionId(link)));
             }
         });
         links
@@ -510,85 +544,4 @@ impl CertificateNames for Store {
         };
         self.certificate_names().iter().filter(is_named).map(|certificate| certificate.thumbprint).collect()
     }
-}
-
-/// Finds the front end's session: in another stream, of overlapping time, whose own id is the link's, or which relays
-/// for the session that the link names (CONTRACT 3).
-impl Via for Store {
-    fn presented(&self, asking: &Asking<'_>, link: SessionId) -> Option<Thumbprint> {
-        self.prepare(&[link]);
-        let partners = self.partners.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let overlaps = |partner: &&Partner| {
-            let in_time = partner.started <= asking.last && asking.started <= partner.last;
-            // A link to the asking session's own id was made by the front end that sends for it.
-            let sends_for_it = link == asking.session && partner.stream.direction == smtplog::Direction::Send;
-            in_time && *partner.stream != *asking.stream && (partner.is_named || partner.relays || sends_for_it)
-        };
-        let candidates = partners.get(&link)?.iter().filter(overlaps);
-        let nearness =
-            |partner: &Partner| (!partner.is_named, partner.started.0.abs_diff(asking.started.0), partner.presented);
-        candidates.map(nearness).min().map(|(.., presented)| presented)
-    }
-
-    fn prepare(&self, links: &[SessionId]) {
-        let mut partners = self.partners.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut wanted: Vec<u64> =
-            links.iter().filter(|link| !partners.contains_key(link)).map(|link| link.0).collect();
-        if wanted.is_empty() {
-            return;
-        }
-        wanted.sort_unstable();
-        wanted.dedup();
-        partners.extend(wanted.iter().map(|&link| (SessionId(link), Vec::new())));
-        for row in &self.splits {
-            if let Ok(split) = self.reader(&row.name) {
-                let masked = self.masked.get(&row.name).map_or(&[][..], Vec::as_slice);
-                find_partners(&split, &wanted, masked, &mut partners);
-            }
-        }
-    }
-}
-
-/// A session that a proxy link can mean.
-struct Partner {
-    stream: Arc<Stream>,
-    started: Timestamp,
-    last: Timestamp,
-    /// What it presented in its last negotiation.
-    presented: Thumbprint,
-    /// Whether the link is its own id.
-    is_named: bool,
-    /// Whether it carries the outbound mail of the session that the link names.
-    relays: bool,
-}
-
-/// Adds a split's sessions that one of these links, which are in order, can mean: from columns, without a record.
-fn find_partners(
-    split: &SplitReader,
-    wanted: &[u64],
-    masked: &[u32],
-    partners: &mut FxHashMap<SessionId, Vec<Partner>>,
-) {
-    let (times, profiles) = (split.times(), split.column(column::PROFILE));
-    let mut add = |document: u32, link: u64, is_named: bool, relays: bool| {
-        let partner = || {
-            let profile = split.profile(profiles.get(document)?)?;
-            Some(Partner {
-                stream: Arc::clone(&profile.stream),
-                started: times.started(document)?,
-                last: times.last(document)?,
-                presented: profile.negotiations.last()?.presented?,
-                is_named,
-                relays,
-            })
-        };
-        if !masked.contains(&document)
-            && let Some(partner) = partner()
-        {
-            partners.entry(SessionId(link)).or_default().push(partner);
-        }
-    };
-    times.session.among(wanted, |document, link| add(document, link, true, false));
-    split.pairs(pair::RELAY).among(wanted, |document, link| add(document, link, false, true));
-    split.pairs(pair::LINK).among(wanted, |document, link| add(document, link, false, false));
 }

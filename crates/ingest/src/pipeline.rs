@@ -19,7 +19,7 @@ use crate::{
     identity::{ContentHash, Identity},
     plan::{Plan, grouped, parted, plan},
     reading::Copies,
-    stitch::{IncompleteSession, Part, StoredSession, by_key, relieve, stitch},
+    stitch::{Group, IncompleteSession, Part, StoredSession, by_key, relieve, stitch},
     summary::Summary,
     worker::{SourceOutcome, Task, Worker},
 };
@@ -272,7 +272,13 @@ impl<S: Sink> Run<'_, S> {
         let limit = self.options.limits.waiting_bytes;
         let bytes_max = if self.is_crowded() { limit / 2 } else { limit };
         let parts = self.workers.iter().flat_map(|worker| lock(worker).waiting.take()).collect();
-        let relief = relieve(parts, bytes_max);
+        let mut newest: FxHashMap<Arc<Stream>, Timestamp> = FxHashMap::default();
+        for worker in self.workers {
+            merge_newest(&mut newest, lock(worker).newest().clone());
+        }
+        let open_ms = self.options.limits.open_ms;
+        let is_over = |group: &Group| group.is_over(group.stream().and_then(|stream| newest.get(stream)), open_ms);
+        let relief = relieve(parts, bytes_max, is_over);
         relief.kept.into_iter().for_each(|part| lock(&self.workers[0]).waiting.push(part));
         let given_out = Mutex::new(relief.given_out.into_iter());
         self.pool.broadcast(|context| {
@@ -292,10 +298,7 @@ impl<S: Sink> Run<'_, S> {
         for worker in self.workers {
             let mut worker = lock(worker);
             parts.append(&mut worker.waiting.take());
-            for (stream, time) in worker.take_newest() {
-                let known = newest.entry(stream).or_insert(time);
-                *known = time.max(*known);
-            }
+            merge_newest(&mut newest, worker.take_newest());
         }
         let is_new = sources.iter().any(|source| source.read_from.is_some());
         if parts.is_empty() && !is_new {
@@ -320,6 +323,13 @@ impl<S: Sink> Run<'_, S> {
         }
         let open = stitch(self.pool, self.workers, keys, &newest, self.options.limits.open_ms);
         Stitching { open, open_changed: true, replaced, newest: read_streams }
+    }
+}
+
+fn merge_newest(newest: &mut FxHashMap<Arc<Stream>, Timestamp>, more: FxHashMap<Arc<Stream>, Timestamp>) {
+    for (stream, time) in more {
+        let known = newest.entry(stream).or_insert(time);
+        *known = time.max(*known);
     }
 }
 

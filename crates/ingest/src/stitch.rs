@@ -151,8 +151,7 @@ pub(crate) fn stitch<S: Sink>(
             let Some(((stream, _), parts)) = next else { return };
             let newest = newest.get(&stream);
             for group in groups(parts) {
-                let is_over = newest.is_some_and(|newest| newest.0 > group.span.last_time.0.saturating_add(open_ms));
-                let fate = if is_over { Fate::GivenUp } else { Fate::Open };
+                let fate = if group.is_over(newest, open_ms) { Fate::GivenUp } else { Fate::Open };
                 lock(&open).extend(worker.deliver(group, fate));
             }
         }
@@ -174,8 +173,9 @@ pub(crate) struct Relief {
     pub(crate) kept: Vec<Part>,
 }
 
-/// Joins what is whole; if the rest still takes more than `bytes_max`, the oldest sessions are closed.
-pub(crate) fn relieve(parts: Vec<Part>, bytes_max: usize) -> Relief {
+/// Joins what is whole; if the rest still takes more than `bytes_max`, the oldest sessions are closed. `is_over` says of
+/// which nothing more is expected.
+pub(crate) fn relieve(parts: Vec<Part>, bytes_max: usize, is_over: impl Fn(&Group) -> bool) -> Relief {
     let mut given_out = Vec::new();
     let mut rest = Vec::new();
     for group in sorted(keyed(parts)).into_iter().flat_map(|(_, parts)| groups(parts)) {
@@ -194,7 +194,8 @@ pub(crate) fn relieve(parts: Vec<Part>, bytes_max: usize) -> Relief {
         if bytes <= bytes_max {
             kept.extend(group.parts);
         } else {
-            given_out.push((group, Fate::ClosedEarly));
+            let fate = if is_over(&group) { Fate::GivenUp } else { Fate::ClosedEarly };
+            given_out.push((group, fate));
         }
     }
     Relief { given_out, kept }
@@ -277,6 +278,15 @@ impl Group {
     fn append(&mut self, next: Group) {
         self.span = self.span.joined(&next.span);
         self.parts.extend(next.parts);
+    }
+
+    /// Whether the stream's newest row lies so far behind the last one that nothing more is expected (CONTRACT 2).
+    pub(crate) fn is_over(&self, newest: Option<&Timestamp>, open_ms: i64) -> bool {
+        newest.is_some_and(|newest| newest.0 > self.span.last_time.0.saturating_add(open_ms))
+    }
+
+    pub(crate) fn stream(&self) -> Option<&Arc<Stream>> {
+        self.parts.first().map(|part| &part.stream)
     }
 
     pub(crate) fn is_whole(&self) -> bool {

@@ -102,6 +102,7 @@ pub(crate) struct Worker<S> {
     /// What all waiting parts may take, and this worker's share of it.
     waiting_bytes_max: usize,
     waiting_bytes_share: usize,
+    open_ms: i64,
     newest: FxHashMap<Arc<Stream>, Timestamp>,
     pub(crate) summary: Summary,
     /// Whole sessions of one stream that the summary does not count yet: those of a file follow one another.
@@ -121,12 +122,17 @@ impl<S: Sink> Worker<S> {
             buffer: Vec::new(),
             waiting: Waiting::new(Arc::clone(waiting_total)),
             waiting_bytes_max: options.limits.waiting_bytes,
+            open_ms: options.limits.open_ms,
             waiting_bytes_share: options.limits.waiting_bytes / options.threads.max(1),
             newest: FxHashMap::default(),
             summary: Summary::default(),
             counted: None,
             mapping: options.mapping,
         }
+    }
+
+    pub(crate) fn newest(&self) -> &FxHashMap<Arc<Stream>, Timestamp> {
+        &self.newest
     }
 
     pub(crate) fn take_newest(&mut self) -> FxHashMap<Arc<Stream>, Timestamp> {
@@ -278,7 +284,9 @@ impl<S: Sink> Worker<S> {
         if !is_crowded || self.waiting.bytes() <= self.waiting_bytes_share {
             return;
         }
-        let relief = relieve(self.waiting.take(), self.waiting_bytes_share / 2);
+        let (parts, newest, open_ms) = (self.waiting.take(), &self.newest, self.open_ms);
+        let is_over = |group: &Group| group.is_over(group.stream().and_then(|stream| newest.get(stream)), open_ms);
+        let relief = relieve(parts, self.waiting_bytes_share / 2, is_over);
         relief.kept.into_iter().for_each(|part| self.waiting.push(part));
         for (group, fate) in relief.given_out {
             self.deliver(group, fate);

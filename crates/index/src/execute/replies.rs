@@ -9,9 +9,10 @@ use smtplog::{Direction, Reply, ReplySide, SessionId, Text, Thumbprint, Timestam
 use super::{Execution, Verdict};
 use crate::{
     StoreError,
+    partners::asking,
     profile::ReplyClass,
     query::{
-        Asking, Expr, Field, Phrase, Term, Window,
+        Asking, Expr, Field, Link, Phrase, Term, Window,
         matches::{Side, is_thumbprint, reply_has, side},
     },
     sessions::Documents,
@@ -165,37 +166,45 @@ impl Asked<'_> {
                 found.add(row, tri);
             }
         }
+        self.decide_proxied(&proxied, &has_bracket, found);
+    }
+
+    /// Decides those whose certificate stands in another session, all of them together.
+    fn decide_proxied(&self, classes: &[u32], has_bracket: &Documents, found: &mut Rows) {
+        let Execution { split, .. } = self.execution;
+        let (lists, known, phrases) = (split.lists(list::CLASSES), split.replies(), split.column(column::REPLY_PHRASE));
         let rows: Vec<(u32, u32)> =
-            proxied.iter().flat_map(|&class| lists.of(class).map(move |row| (class, row))).collect();
-        let links: Vec<Option<SessionId>> = self.links(&rows);
-        self.execution.via.prepare(&links.iter().copied().flatten().collect::<Vec<_>>());
-        for (&(class, row), link) in rows.iter().zip(links) {
+            classes.iter().flat_map(|&class| lists.of(class).map(move |row| (class, row))).collect();
+        let links = self.links(&rows);
+        let asking: Vec<Option<(Asking, SessionId)>> =
+            rows.iter().map(|(_, row)| Some((self.asking(*row)?, *links.get(row)?))).collect();
+        let wanted: Vec<Link> = asking.iter().flatten().map(|(asking, link)| asking.link(*link)).collect();
+        self.execution.via.prepare(&wanted);
+        for (&(class, row), asking) in rows.iter().zip(&asking) {
             let Some(phrase) = phrases.get(row) else { continue };
             let class = &known[class as usize];
-            let presented = Presented::Known(class.presented.or_else(|| self.presented(row, link?)));
+            let via = || asking.as_ref().and_then(|(asking, link)| self.execution.via.presented(asking, *link));
+            let presented = Presented::Known(class.presented.or_else(via));
             let facts = Facts { class, presented, phrase: Some((phrase as u32, has_bracket.contains(row))) };
             found.add(row, self.holds(&facts));
         }
     }
 
-    /// The links of refusals behind a proxy.
-    fn links(&self, rows: &[(u32, u32)]) -> Vec<Option<SessionId>> {
-        let vias = self.execution.split.pairs(pair::VIA);
-        rows.iter().map(|&(_, row)| vias.of(row).next().map(SessionId)).collect()
+    /// The links of refusals behind a proxy, by row.
+    fn links(&self, rows: &[(u32, u32)]) -> FxHashMap<u32, SessionId> {
+        let mut links: FxHashMap<u32, SessionId> = FxHashMap::default();
+        if !rows.is_empty() {
+            self.execution.split.pairs(pair::VIA).for_each(|row, link| {
+                links.insert(row, SessionId(link));
+            });
+        }
+        links
     }
 
-    /// What the front end's session presented for the session of a refusal.
-    fn presented(&self, row: u32, link: SessionId) -> Option<Thumbprint> {
-        let Execution { split, times, via, .. } = self.execution;
-        let document = u32::try_from(split.column(column::REPLY_DOCUMENT).get(row)?).ok()?;
-        let profile = split.column(column::PROFILE).get(document)?;
-        let asking = Asking {
-            stream: &split.profile(profile)?.stream,
-            session: SessionId(times.session.get(document)?),
-            started: times.started(document)?,
-            last: times.last(document)?,
-        };
-        via.presented(&asking, link)
+    /// The session of a refusal, as it asks for its certificate.
+    fn asking(&self, row: u32) -> Option<Asking> {
+        let Execution { split, .. } = self.execution;
+        asking(split, u32::try_from(split.column(column::REPLY_DOCUMENT).get(row)?).ok()?)
     }
 
     /// Refusals whose text ends with a bracket, if it matters.

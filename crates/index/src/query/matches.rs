@@ -10,6 +10,9 @@
 //! such a reply. Writing the alternatives out would take exponential time; what is computed for a reply below is
 //! whether an alternative holds that has, or has not yet, a term on replies.
 
+use std::hash::BuildHasher;
+
+use rustc_hash::FxBuildHasher;
 use smtplog::{Direction, Reply, Session, SessionId, Stream, Text, Thumbprint, Timestamp, TlsOutcome};
 
 use super::{
@@ -19,9 +22,9 @@ use super::{
 
 /// A session whose replies have their certificate in another one.
 #[derive(Clone, Copy, Debug)]
-pub struct Asking<'s> {
-    /// Its stream; the partner's is another.
-    pub stream: &'s Stream,
+pub struct Asking {
+    /// Its stream, by its hash; the partner's is another.
+    pub stream: u64,
     /// Its id.
     pub session: SessionId,
     /// Its first row; the partner's time overlaps.
@@ -30,21 +33,55 @@ pub struct Asking<'s> {
     pub last: Timestamp,
 }
 
-impl<'s> Asking<'s> {
+impl Asking {
     /// A whole session as the one that asks.
-    pub fn of(session: &'s Session) -> Asking<'s> {
-        Asking { stream: &session.stream, session: session.session, started: session.started, last: session.last }
+    pub fn of(session: &Session) -> Asking {
+        let stream = Link::stream(&session.stream);
+        Asking { stream, session: session.session, started: session.started, last: session.last }
+    }
+
+    /// What it asks for.
+    pub fn link(&self, session: SessionId) -> Link {
+        Link { started: self.started, last: self.last, session, stream: self.stream, is_own: session == self.session }
     }
 }
 
-/// Finds the certificate behind a proxy (CONTRACT 3).
-pub trait Via {
+/// A link to another session, from the time of the session that asks: ids repeat over the years.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Link {
+    /// The first row of the session that asks.
+    pub started: Timestamp,
+    /// Its last row.
+    pub last: Timestamp,
+    /// The id that the link names.
+    pub session: SessionId,
+    /// The stream of the session that asks, by its hash: no partner lies in it.
+    pub stream: u64,
+    /// Whether it is the id of the session that asks. Its partner then names it, and a session of another stream that
+    /// has the same id is a stranger.
+    pub is_own: bool,
+}
+
+impl Link {
+    /// What stands for a stream.
+    pub(crate) fn stream(stream: &Stream) -> u64 {
+        Link::stream_of(stream.server.as_bytes(), stream.role as u8, stream.direction as u8)
+    }
+
+    /// The same from its parts.
+    pub(crate) fn stream_of(server: &[u8], role: u8, direction: u8) -> u64 {
+        FxBuildHasher.hash_one((server, role, direction))
+    }
+}
+
+/// Finds the certificate behind a proxy (CONTRACT 3). Several splits are asked at once.
+pub trait Via: Sync {
     /// The certificate that the front end's session presented: the partner of the asking one by
     /// [`Reply::presented_via`].
-    fn presented(&self, asking: &Asking<'_>, link: SessionId) -> Option<Thumbprint>;
+    fn presented(&self, asking: &Asking, link: SessionId) -> Option<Thumbprint>;
 
     /// Says which links will be asked for, so that they can be looked up together.
-    fn prepare(&self, links: &[SessionId]) {
+    fn prepare(&self, links: &[Link]) {
         let _ = links;
     }
 }
@@ -54,7 +91,7 @@ pub trait Via {
 pub struct NoVia;
 
 impl Via for NoVia {
-    fn presented(&self, _: &Asking<'_>, _: SessionId) -> Option<Thumbprint> {
+    fn presented(&self, _: &Asking, _: SessionId) -> Option<Thumbprint> {
         None
     }
 }
@@ -753,7 +790,7 @@ mod tests {
     struct FrontEnd;
 
     impl Via for FrontEnd {
-        fn presented(&self, _: &Asking<'_>, link: SessionId) -> Option<Thumbprint> {
+        fn presented(&self, _: &Asking, link: SessionId) -> Option<Thumbprint> {
             (link == SessionId(7)).then(|| thumbprint(0xFF))
         }
     }

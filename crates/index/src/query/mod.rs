@@ -56,7 +56,7 @@ pub use error::{Problem, QueryError};
 pub use expr::{Expr, Place, Query, Term, Words};
 pub use field::{FIELDS, Field, FieldInfo, Kind};
 pub use matcher::{Matcher, connector_names, message_id_key, serial_key};
-pub use matches::{Asking, NoVia, Via, error_texts, full_texts};
+pub use matches::{Asking, Link, NoVia, Via, error_texts, full_texts};
 pub use moment::{TimeError, Window, parse_since, parse_until};
 pub use network::{Endpoint, Network, address_of_endpoint, split_endpoint};
 pub use resolve::{CertificateName, CertificateNames};

@@ -5,12 +5,16 @@
 //! * **Refusals** have rows of their own, in order of session: class, phrase, time and session of each. So what must
 //!   hold for the same reply is decided here, without a session's record.
 //! * **Pairs** hold what a session or a refusal may have any number of: two files, keys in order and their values.
+//! * **Runs** are sessions of one stream that follow one another, as one file has them: their ids and times lie close
+//!   together, so that a session is looked up by its id in a few of them.
 //! * **Lists** turn a column round: the sessions of each profile, the refusals of each class.
 //!
 //! They hold numbers only: of dictionary entries, times, ids, hashes. What is unique to a session (its id, message ids)
 //! is a column and never a term: a term for each would triple the store.
 
-use smtplog::{ProxyKind, ProxyRole, Session};
+use std::sync::Arc;
+
+use smtplog::{ProxyKind, ProxyRole, Session, Stream};
 
 use super::record::Numbers;
 use crate::packed::{Packed, pack, pack_small};
@@ -32,6 +36,13 @@ pub(crate) mod column {
     pub(crate) const REPLY_PHRASE: &str = "reply.phrase";
     /// Milliseconds after the session's start, as [`super::time_to_column`] writes them.
     pub(crate) const REPLY_TIME: &str = "reply.time";
+    /// Of each run of sessions of one stream: its first session, its least and greatest id, its earliest start and its
+    /// latest row.
+    pub(crate) const RUN_FIRST: &str = "run.first";
+    pub(crate) const RUN_LEAST: &str = "run.least";
+    pub(crate) const RUN_GREATEST: &str = "run.greatest";
+    pub(crate) const RUN_STARTED: &str = "run.started";
+    pub(crate) const RUN_LAST: &str = "run.last";
     /// Of each phrase: its text, and one more than the peer's name that follows.
     pub(crate) const PHRASE_TEXT: &str = "phrase.text";
     pub(crate) const PHRASE_HOST: &str = "phrase.host";
@@ -79,9 +90,49 @@ impl PairsBuilder {
     }
 }
 
+/// Sessions of one run. A large file makes several, so that ids and times stay close.
+const RUN_SESSIONS_MAX: u32 = 512;
+
+/// Runs of sessions.
+#[derive(Default)]
+struct RunsBuilder {
+    stream: Option<Arc<Stream>>,
+    first: Vec<u32>,
+    least: Vec<u64>,
+    greatest: Vec<u64>,
+    started: Vec<u64>,
+    last: Vec<u64>,
+}
+
+impl RunsBuilder {
+    fn add(&mut self, document: u32, session: &Session) {
+        let is_same = self.stream.as_ref().is_some_and(|stream| Arc::ptr_eq(stream, &session.stream));
+        let is_full = self.first.last().is_none_or(|&first| document - first >= RUN_SESSIONS_MAX);
+        if !is_same || is_full {
+            self.stream = Some(Arc::clone(&session.stream));
+            self.first.push(document);
+            self.least.push(u64::MAX);
+            self.greatest.push(0);
+            self.started.push(u64::MAX);
+            self.last.push(0);
+        }
+        let (id, started) = (session.session.0, time_to_column(session.started.0));
+        let widen = |numbers: &mut Vec<u64>, wider: fn(u64, u64) -> u64, number: u64| {
+            if let Some(last) = numbers.last_mut() {
+                *last = wider(*last, number);
+            }
+        };
+        widen(&mut self.least, u64::min, id);
+        widen(&mut self.greatest, u64::max, id);
+        widen(&mut self.started, u64::min, started);
+        widen(&mut self.last, u64::max, time_to_column(session.last.0));
+    }
+}
+
 /// The columns of a split that is being written.
 #[derive(Default)]
 pub(super) struct ColumnsBuilder {
+    runs: RunsBuilder,
     profile: Vec<u32>,
     started: Vec<u64>,
     duration: Vec<u64>,
@@ -109,6 +160,7 @@ impl ColumnsBuilder {
     /// Adds a session whose texts have these numbers, and returns its document number.
     pub(super) fn add(&mut self, session: &Session, numbers: &Numbers) -> u32 {
         let document = self.profile.len() as u32;
+        self.runs.add(document, session);
         self.profile.push(numbers.profile);
         self.started.push(time_to_column(session.started.0));
         self.duration.push(session.last.0.wrapping_sub(session.started.0) as u64);
@@ -174,12 +226,17 @@ impl ColumnsBuilder {
             (column::REPLY_DOCUMENT, &self.reply_document),
             (column::REPLY_CLASS, &self.reply_class),
             (column::REPLY_PHRASE, &self.reply_phrase),
+            (column::RUN_FIRST, &self.runs.first),
         ];
         let wide = [
             (column::STARTED, &self.started),
             (column::DURATION, &self.duration),
             (column::SESSION, &self.session),
             (column::REPLY_TIME, &self.reply_time),
+            (column::RUN_LEAST, &self.runs.least),
+            (column::RUN_GREATEST, &self.runs.greatest),
+            (column::RUN_STARTED, &self.runs.started),
+            (column::RUN_LAST, &self.runs.last),
         ];
         let mut files: Vec<(&str, Vec<u8>)> = small.map(|(name, numbers)| (name, pack_small(numbers))).into();
         files.extend(wide.map(|(name, numbers)| (name, pack(numbers))));
@@ -268,8 +325,8 @@ impl<'a> Pairs<'a> {
         self.values.in_range(range, |at, _| found(self.keys.get(at).unwrap_or(u64::MAX) as u32));
     }
 
-    /// Keys with one of these values, which are in order, and the value.
-    pub(crate) fn among(&self, wanted: &[u64], mut found: impl FnMut(u32, u64)) {
+    /// Keys with one of these values, and the value.
+    pub(crate) fn among(&self, wanted: &crate::packed::Numbers, mut found: impl FnMut(u32, u64)) {
         self.values.among(wanted, |at, value| found(self.keys.get(at).unwrap_or(u64::MAX) as u32, value));
     }
 }
@@ -337,7 +394,7 @@ mod tests {
         let of = |key| pairs.of(key).collect::<Vec<_>>();
         assert_eq!([of(1), of(2), of(5), of(6)], [vec![], vec![7, 8], vec![7], vec![]]);
         let mut found = Vec::new();
-        pairs.among(&[7], |key, value| found.push((key, value)));
+        pairs.among(&crate::packed::Numbers::new(vec![7]), |key, value| found.push((key, value)));
         assert_eq!(found, [(2, 7), (5, 7)]);
     }
 

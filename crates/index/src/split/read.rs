@@ -17,7 +17,7 @@ use super::{
 use crate::{
     dictionary::Dictionary,
     packed::Packed,
-    profile::{ReplyClass, profile},
+    profile::{Glance, ReplyClass, profile},
     query::Phrase,
     sessions::Documents,
 };
@@ -94,6 +94,13 @@ impl SplitReader {
             profile(bytes, dictionary(&self.dictionaries.negotiations)).map(Box::new)
         };
         slot.get_or_init(read).as_deref()
+    }
+
+    /// What of a session's profile tells whether it can be a partner.
+    pub(crate) fn glance(&self, document: u32) -> Option<Glance> {
+        let number = u32::try_from(self.column(column::PROFILE).get(document)?).ok()?;
+        let profile = dictionary(&self.dictionaries.profiles).text(number)?;
+        Glance::of(profile, dictionary(&self.dictionaries.negotiations))
     }
 
     /// The distinct profiles, in order of number; `None` for one that cannot be read.
