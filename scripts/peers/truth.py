@@ -7,6 +7,7 @@ Keys that only the program has are additions. Prints what was compared; exit 1 i
 
 import collections
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -23,6 +24,13 @@ def differences(place: str, truth, found):
             yield from differences(f"{place}[{at}]", value, found[at])
     elif truth != found:
         yield f"{place}: truth {json.dumps(truth)}, found {json.dumps(found)}"
+
+
+def as_written(session: dict) -> dict:
+    """The truth names files as the servers wrote them: without codec, and outside of any archive."""
+    for source in session["sources"]:
+        source["file"] = re.sub(r"/[^/]+[.]zip/", "/", re.sub(r"[.](zst|gz)$", "", source["file"]))
+    return session
 
 
 def values(truth) -> int:
@@ -46,7 +54,7 @@ def main() -> int:
     counts = collections.Counter()
     shown = []
     for line in sys.stdin:
-        found = json.loads(line)
+        found = as_written(json.loads(line))
         counts["sessions"] += 1
         counts["replies"] += len(found["replies"])
         session = truth.pop(found["id"], None)
