@@ -245,3 +245,26 @@ pub(crate) fn superseded(connection: &Connection) -> Result<Vec<(String, u32)>, 
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_layouts_are_refused_by_name() {
+        let store = tempfile::tempdir().unwrap();
+        assert!(matches!(open_for_reading(store.path()), Err(StoreError::NotFound { .. })));
+        let connection = open_for_writing(store.path()).unwrap();
+        assert!(open_for_reading(store.path()).is_ok());
+        for (layout, is_newer) in [(LAYOUT + 1, true), (LAYOUT - 1, false)] {
+            connection.execute("UPDATE meta SET value = ?1 WHERE key = 'layout'", [layout]).unwrap();
+            for opened in [open_for_reading(store.path()), open_for_writing(store.path())] {
+                match opened {
+                    Err(StoreError::Newer { found, known, .. }) => assert_eq!((found, known), (layout, LAYOUT)),
+                    Err(StoreError::Older { found, .. }) => assert_eq!((found, is_newer), (layout, false)),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    }
+}

@@ -270,23 +270,32 @@ fn known(holds: bool) -> Tri {
     Tri { sure: holds, maybe: holds }
 }
 
+/// Asked for every class of a split, of which there are thousands: it stops at the first part that cannot hold.
 fn all_of(parts: impl Iterator<Item = AtReply>) -> AtReply {
-    let parts: Vec<AtReply> = parts.collect();
-    let all = |holds: fn(&AtReply) -> bool| parts.iter().all(holds);
-    let any = |holds: fn(&AtReply) -> bool| parts.iter().any(holds);
-    AtReply {
-        without: Tri { sure: all(|part| part.without.sure), maybe: all(|part| part.without.maybe) },
-        with: Tri {
-            sure: all(|part| part.without.sure || part.with.sure) && any(|part| part.with.sure),
-            maybe: all(|part| part.without.maybe || part.with.maybe) && any(|part| part.with.maybe),
-        },
+    let (mut without, mut each, mut any) = (known(true), known(true), NO);
+    for part in parts {
+        let either = or(part.without, part.with);
+        if !either.maybe {
+            return AtReply { without: NO, with: NO };
+        }
+        without = and(without, part.without);
+        each = and(each, either);
+        any = or(any, part.with);
     }
+    AtReply { without, with: and(each, any) }
 }
 
 fn any_of(parts: impl Iterator<Item = AtReply>) -> AtReply {
     let none = AtReply { without: NO, with: NO };
-    let or = |a: Tri, b: Tri| Tri { sure: a.sure || b.sure, maybe: a.maybe || b.maybe };
     parts.fold(none, |any, part| AtReply { without: or(any.without, part.without), with: or(any.with, part.with) })
+}
+
+fn and(a: Tri, b: Tri) -> Tri {
+    Tri { sure: a.sure && b.sure, maybe: a.maybe && b.maybe }
+}
+
+fn or(a: Tri, b: Tri) -> Tri {
+    Tri { sure: a.sure || b.sure, maybe: a.maybe || b.maybe }
 }
 
 fn certificate(term: &Term, facts: &Facts<'_>) -> Tri {

@@ -354,6 +354,8 @@ pub(crate) fn is_text(matcher: &Matcher, text: Option<&str>) -> bool {
     };
     match matcher {
         Matcher::Present => !text.is_empty(),
+        // What is wanted is folded already, and most texts are plain: they are compared without a copy.
+        Matcher::Exact(wanted) if text.is_ascii() => text.eq_ignore_ascii_case(wanted),
         Matcher::Exact(wanted) => fold(text) == *wanted,
         Matcher::Prefix(beginning) => fold(text).starts_with(beginning.as_str()),
         _ => false,

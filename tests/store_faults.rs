@@ -1,0 +1,145 @@
+//! A store that is full, held, or damaged: one clear error, or answers from the rest (DESIGN section 6).
+
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+struct Ran {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+fn run(folder: &Path, args: &[&str]) -> Ran {
+    let output = Command::new(env!("CARGO_BIN_EXE_smtptrail")).current_dir(folder).args(args).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// Logs of a small fleet in a folder of its own.
+fn generate(folder: &Path, name: &str, seed: &str) {
+    let size = ["--seed", seed, "--servers", "2", "--days", "2", "--mib-per-server", "2"];
+    assert_eq!(run(folder, &[&["generate", name][..], &size].concat()).code, Some(0));
+}
+
+fn splits(store: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(store.join("splits")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+fn sessions(folder: &Path) -> usize {
+    run(folder, &["--store", "store", "search", "*", "--json"]).out.lines().count()
+}
+
+/// A small disk of its own; `None` where the test may not mount one.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn mount(at: &Path, bytes: u32) -> Option<Disk> {
+        fs::create_dir(at).unwrap();
+        let size = format!("size={bytes}");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).output();
+        mounted.is_ok_and(|output| output.status.success()).then(|| Disk(at.to_owned()))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_leaves_the_published_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    generate(path, "first", "1");
+    generate(path, "second", "2");
+    let Some(disk) = Disk::mount(&path.join("store"), 16 << 20) else {
+        eprintln!("skipped: mounting a small disk needs root");
+        return;
+    };
+    let first = run(path, &["--store", "store", "index", "first"]);
+    assert_eq!(first.code, Some(0), "{}", first.err);
+    let before = sessions(path);
+    assert!(before > 100, "{before} sessions");
+    fill(&path.join("store/filler"));
+    let second = run(path, &["--store", "store", "index", "second"]);
+    assert_eq!(second.code, Some(2), "{}", second.err);
+    let says = second.err.contains("No space left") || second.err.contains("disk is full");
+    assert!(says && second.err.lines().count() == 1, "{}", second.err);
+    assert_eq!(sessions(path), before);
+    fs::remove_file(path.join("store/filler")).unwrap();
+    assert_eq!(run(path, &["--store", "store", "index", "second"]).code, Some(0), "with room again");
+    assert!(sessions(path) > before);
+    drop(disk);
+}
+
+/// Takes all of a disk but 64 KiB: enough to begin, not to end.
+fn fill(path: &Path) {
+    let mut file = File::create(path).unwrap();
+    let mut bytes = 0;
+    while file.write_all(&[1; 4_096]).is_ok() {
+        bytes += 4_096;
+    }
+    file.set_len(bytes - (64 << 10)).unwrap();
+}
+
+#[test]
+fn a_store_is_written_by_one_run_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    generate(folder.path(), "logs", "3");
+    assert_eq!(run(folder.path(), &["--store", "store", "index", "logs"]).code, Some(0));
+    let held = File::options().write(true).open(folder.path().join("store/lock")).unwrap();
+    held.lock().unwrap();
+    let second = run(folder.path(), &["--store", "store", "index", "logs"]);
+    assert_eq!(second.code, Some(2));
+    assert!(second.err.contains("is being written by"), "{}", second.err);
+    assert!(sessions(folder.path()) > 100, "searching goes on");
+}
+
+#[test]
+fn damaged_splits_are_named_and_the_rest_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    generate(path, "first", "4");
+    generate(path, "second", "5");
+    for logs in ["first", "second"] {
+        assert_eq!(run(path, &["--store", "store", "--threads", "1", "index", logs]).code, Some(0));
+    }
+    let whole = sessions(path);
+    let split = splits(&path.join("store")).into_iter().max_by_key(|path| fs::metadata(path).unwrap().len()).unwrap();
+    let name = split.file_stem().unwrap().to_string_lossy().into_owned();
+    let bytes = fs::read(&split).unwrap();
+
+    // Any flipped bit is found by its checksum, and does no more harm than to be left out, or to be wrong unverified.
+    for place in (0..40).map(|n| (bytes.len() - 1) * n / 39) {
+        let mut damaged = bytes.clone();
+        damaged[place] ^= 1 << (place % 8);
+        fs::write(&split, &damaged).unwrap();
+        let verified = run(path, &["--store", "store", "search", "*", "--verify", "--json"]);
+        assert_eq!(verified.code, Some(3), "at {place}: {}", verified.err);
+        assert!(verified.err.contains(&name) && verified.err.contains("damaged"), "at {place}: {}", verified.err);
+        let found = verified.out.lines().count();
+        assert!(found > 0 && found < whole, "at {place}: {found} of {whole}");
+        for query in ["*", "status:5.7.64", "text:\"relay access denied\"", "to:*"] {
+            let asked = run(path, &["--store", "store", "search", query, "--json"]);
+            let ended = matches!(asked.code, Some(0 | 1 | 3)) && !asked.err.contains("panicked");
+            assert!(ended, "{query} at {place}: {:?} {}", asked.code, asked.err);
+        }
+    }
+
+    // A part that is cut off, and a split that is gone.
+    fs::write(&split, &bytes[..bytes.len() / 2]).unwrap();
+    assert_eq!(run(path, &["--store", "store", "search", "*"]).code, Some(3));
+    fs::remove_file(&split).unwrap();
+    let missing = run(path, &["--store", "store", "search", "*"]);
+    assert!(missing.code == Some(3) && missing.err.contains("missing"), "{}", missing.err);
+    fs::write(&split, &bytes).unwrap();
+    assert_eq!((sessions(path), run(path, &["--store", "store", "search", "*", "--verify"]).code), (whole, Some(0)));
+}
