@@ -223,7 +223,7 @@ impl SplitReader {
         let ends = self.column(PARTS_END);
         let start = at.checked_sub(1).map_or(Some(0), |before| ends.get(before))?;
         let range = usize::try_from(start).ok()?..usize::try_from(ends.get(at)?).ok()?;
-        Some(self.bundle.slice(PARTS)?.get(range)?.to_vec())
+        records::decompress(self.bundle.slice(PARTS)?.get(range)?)
     }
 
     fn dictionaries(&self) -> Dictionaries<'_> {

@@ -29,8 +29,8 @@ pub(super) const OFFSET: &str = "records.offset";
 /// Records compressed together. Larger blocks are smaller in all and slower to read one record from.
 const BLOCK_BYTES: usize = 16 << 10;
 
-/// What a block may decompress to: a record is smaller than its session's rows, which are cut at 16 MiB.
-const BLOCK_BYTES_MAX: u64 = 64 << 20;
+/// What a block may decompress to: all rows that wait to be joined take 256 MiB, and a record is smaller than its rows.
+const BLOCK_BYTES_MAX: u64 = 256 << 20;
 
 /// The fastest level but for the negative ones.
 const LEVEL: i32 = 1;
@@ -71,10 +71,18 @@ impl RecordsWriter {
         if self.block.len() >= BLOCK_BYTES { self.end_block() } else { Ok(()) }
     }
 
-    fn end_block(&mut self) -> io::Result<()> {
+    /// Compresses other bytes as blocks are.
+    pub(super) fn compress(&mut self, bytes: &[u8]) -> io::Result<&[u8]> {
         self.scratch.clear();
-        self.scratch.reserve(zstd_safe::compress_bound(self.block.len()));
-        self.compressor.compress_to_buffer(&self.block, &mut self.scratch)?;
+        self.scratch.reserve(zstd_safe::compress_bound(bytes.len()));
+        self.compressor.compress_to_buffer(bytes, &mut self.scratch)?;
+        Ok(&self.scratch)
+    }
+
+    fn end_block(&mut self) -> io::Result<()> {
+        let block = std::mem::take(&mut self.block);
+        self.compress(&block)?;
+        self.block = block;
         self.first.push(self.documents.0);
         self.offset.push(self.blocks.len() as u64);
         self.blocks.extend_from_slice(&self.scratch);
@@ -122,11 +130,15 @@ impl Records<'_> {
     fn decompress(&self, number: u32) -> Option<Vec<u8>> {
         let start = usize::try_from(self.offset.get(number)?).ok()?;
         let end = usize::try_from(self.offset.get(number + 1)?).ok()?;
-        let block = self.blocks.get(start..end)?;
-        let size = zstd_safe::get_frame_content_size(block).ok()??;
-        let size = usize::try_from(size).ok().filter(|_| size <= BLOCK_BYTES_MAX)?;
-        bulk::decompress(block, size).ok()
+        decompress(self.blocks.get(start..end)?)
     }
+}
+
+/// What [`RecordsWriter::compress`] was given. `None` means that the bytes are damaged.
+pub(super) fn decompress(block: &[u8]) -> Option<Vec<u8>> {
+    let size = zstd_safe::get_frame_content_size(block).ok()??;
+    let size = usize::try_from(size).ok().filter(|_| size <= BLOCK_BYTES_MAX)?;
+    bulk::decompress(block, size).ok()
 }
 
 /// Blocks decompressed last.

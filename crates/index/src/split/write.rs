@@ -30,7 +30,7 @@ pub(super) const PARTS_DOCUMENT: &str = "parts.document";
 /// Name of the column of where these parts end.
 pub(super) const PARTS_END: &str = "parts.end";
 
-/// Name of the file of these parts, one behind the other.
+/// Name of the file of these parts, one behind the other, each compressed by itself.
 pub(super) const PARTS: &str = "parts";
 
 /// What the catalog keeps of a split.
@@ -127,7 +127,7 @@ impl SplitWriter {
         let document = self.columns.add(session, &self.numbers);
         if let Some(parts) = parts {
             self.parts.documents.push(document);
-            self.parts.bytes.extend_from_slice(&parts);
+            self.parts.bytes.extend_from_slice(self.records.compress(&parts)?);
             self.parts.ends.push(self.parts.bytes.len() as u64);
         }
         self.note(session);
