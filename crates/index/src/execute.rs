@@ -149,7 +149,7 @@ pub(crate) fn wanted_links(split: &SplitReader, query: &Query) -> Result<Vec<Lin
     }
     let recorder = Recorder::default();
     let execution = Execution { split, query, times: split.times(), via: &recorder };
-    replies::rows_at(&execution, &scoped)?;
+    replies::proxied_rows_at(&execution, &scoped)?;
     Ok(recorder.links.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 

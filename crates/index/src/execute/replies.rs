@@ -13,7 +13,7 @@ use crate::{
     profile::ReplyClass,
     query::{
         Asking, Expr, Field, Link, Phrase, Term, Window,
-        matches::{Side, is_thumbprint, reply_has, side},
+        matches::{Side, is_code, is_text, is_thumbprint, side},
     },
     sessions::Documents,
     split::columns::{column, list, pair, time_of_column},
@@ -65,6 +65,19 @@ pub(super) fn at_replies(execution: &Execution<'_>, parts: &[&Expr]) -> Result<V
 
 /// The refusals themselves.
 pub(super) fn rows_at(execution: &Execution<'_>, parts: &[&Expr]) -> Result<Rows, StoreError> {
+    rows_of_classes(execution, parts, |_| true)
+}
+
+/// Of the refusals whose certificate stands in another session, those that may match.
+pub(super) fn proxied_rows_at(execution: &Execution<'_>, parts: &[&Expr]) -> Result<Rows, StoreError> {
+    rows_of_classes(execution, parts, |class| class.via)
+}
+
+fn rows_of_classes(
+    execution: &Execution<'_>,
+    parts: &[&Expr],
+    is_asked: impl Fn(&ReplyClass) -> bool,
+) -> Result<Rows, StoreError> {
     let mut texts = Vec::new();
     for term in parts.iter().flat_map(|part| text_terms(part)) {
         texts.push((term, execution.phrases(&term.matcher)?));
@@ -72,7 +85,8 @@ pub(super) fn rows_at(execution: &Execution<'_>, parts: &[&Expr]) -> Result<Rows
     let asked = Asked { execution, parts, texts: &texts };
     let mut rows = Rows::default();
     let mut open = Vec::new();
-    for (number, class) in (0..).zip(execution.split.replies()) {
+    let classes = (0..).zip(execution.split.replies()).filter(|(_, class)| is_asked(class));
+    for (number, class) in classes {
         let known = Facts { class, presented: Presented::AsInClass, phrase: None };
         match asked.holds(&known) {
             Tri { sure: true, .. } => rows.sure.extend(execution.split.lists(list::CLASSES).of(number)),
@@ -221,7 +235,7 @@ impl Asked<'_> {
         match expr {
             Expr::Term(term) if term.field == Field::Text => AtReply { without: NO, with: self.text(term, facts) },
             Expr::Term(term) if term.field.is_of_reply() => {
-                AtReply { without: NO, with: known(reply_has(&reply_of(facts.class), term)) }
+                AtReply { without: NO, with: known(class_has(facts.class, term)) }
             }
             Expr::Term(term) => AtReply { without: certificate(term, facts), with: NO },
             Expr::And(parts) => all_of(parts.iter().map(|part| self.at_reply(part, facts))),
@@ -317,6 +331,16 @@ fn certificate(term: &Term, facts: &Facts<'_>) -> Tri {
     }
 }
 
+/// As the query's own definition has it for a reply.
+fn class_has(class: &ReplyClass, term: &Term) -> bool {
+    match term.field {
+        Field::Code => is_code(&term.matcher, class.code),
+        Field::Status => is_text(&term.matcher, class.status.as_deref()),
+        Field::Attr => is_text(&term.matcher, class.attr.as_deref()),
+        _ => false,
+    }
+}
+
 /// The remote refuses what this server sends, and this server what it receives.
 fn direction(class: &ReplyClass) -> Direction {
     match class.side {
@@ -325,7 +349,7 @@ fn direction(class: &ReplyClass) -> Direction {
     }
 }
 
-/// A class as a reply, for the query's own predicates.
+/// A class as a reply, for what is told of one.
 pub(crate) fn reply_of(class: &ReplyClass) -> Reply {
     Reply {
         time: Timestamp(0),

@@ -286,7 +286,7 @@ pub(crate) fn is_thumbprint(matcher: &Matcher, thumbprint: Option<Thumbprint>) -
     }
 }
 
-pub(crate) fn reply_has(reply: &Reply, term: &Term) -> bool {
+fn reply_has(reply: &Reply, term: &Term) -> bool {
     match term.field {
         Field::Code => is_code(&term.matcher, reply.code),
         Field::Status => is_text(&term.matcher, reply.status.as_deref()),
@@ -370,7 +370,7 @@ pub(crate) fn is_phrase(matcher: &Matcher, text: &str) -> bool {
     }
 }
 
-fn is_code(matcher: &Matcher, code: u16) -> bool {
+pub(crate) fn is_code(matcher: &Matcher, code: u16) -> bool {
     match matcher {
         Matcher::Present => true,
         Matcher::Codes(codes) => codes.contains(&code),
