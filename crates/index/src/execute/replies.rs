@@ -6,7 +6,7 @@
 use rustc_hash::FxHashMap;
 use smtplog::{Direction, Reply, ReplySide, SessionId, Text, Thumbprint, Timestamp};
 
-use super::{Execution, Verdict};
+use super::{Execution, Scope, Verdict};
 use crate::{
     StoreError,
     partners::asking,
@@ -162,25 +162,36 @@ impl Asked<'_> {
     /// Decides the refusals of classes that leave something open.
     fn decide_rows(&self, classes: &[u32], found: &mut Rows) {
         let Execution { split, .. } = self.execution;
-        let lists = split.lists(list::CLASSES);
-        let known = split.replies();
-        let (proxied, direct): (Vec<u32>, Vec<u32>) = classes.iter().partition(|&&class| known[class as usize].via);
-        let phrases = split.column(column::REPLY_PHRASE);
+        let asks_for_certificate = self.parts.iter().any(|part| Scope::of(part).certificate);
+        let is_proxied = |class: &&u32| asks_for_certificate && split.replies()[**class as usize].via;
+        let (proxied, direct): (Vec<u32>, Vec<u32>) = classes.iter().partition(is_proxied);
         let has_bracket = self.rows_with_bracket();
-        // Many refusals have one text: each is decided once for its class.
-        let mut decided: FxHashMap<(u32, bool), Tri> = FxHashMap::default();
-        for class in direct {
-            decided.clear();
-            for row in lists.of(class) {
-                let Some(phrase) = phrases.get(row) else { continue };
-                let phrase = (phrase as u32, has_bracket.contains(row));
-                let facts =
-                    Facts { class: &known[class as usize], presented: Presented::AsInClass, phrase: Some(phrase) };
-                let tri = *decided.entry(phrase).or_insert_with(|| self.holds(&facts));
-                found.add(row, tri);
-            }
-        }
+        self.decide_direct(&direct, &has_bracket, found);
         self.decide_proxied(&proxied, &has_bracket, found);
+    }
+
+    /// Decides those of which only the text is open. Many refusals have one text: each is decided once for its class.
+    fn decide_direct(&self, classes: &[u32], has_bracket: &Documents, found: &mut Rows) {
+        if classes.is_empty() {
+            return;
+        }
+        let Execution { split, .. } = self.execution;
+        let known = split.replies();
+        let mut asked = Documents::none(known.len() as u32);
+        classes.iter().for_each(|&class| asked.insert(class));
+        let phrases = split.column(column::REPLY_PHRASE).to_vec();
+        let mut decided: FxHashMap<(u32, u32, bool), Tri> = FxHashMap::default();
+        // In order of row, which reads a block of numbers at a time.
+        split.column(column::REPLY_CLASS).for_each(|row, class| {
+            let (class, phrase) = (class as u32, phrases.get(row as usize).map(|&phrase| phrase as u32));
+            let Some(phrase) = phrase.filter(|_| asked.contains(class)) else { return };
+            let key = (class, phrase, has_bracket.contains(row));
+            let tri = *decided.entry(key).or_insert_with(|| {
+                let presented = Presented::AsInClass;
+                self.holds(&Facts { class: &known[class as usize], presented, phrase: Some((phrase, key.2)) })
+            });
+            found.add(row, tri);
+        });
     }
 
     /// Decides those whose certificate stands in another session, all of them together.
