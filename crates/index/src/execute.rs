@@ -358,11 +358,10 @@ impl Execution<'_> {
         let phrases = self.phrases(&wanted)?;
         let mut verdict = replies::with_phrases(self, &phrases);
         verdict = verdict.or(&Verdict::exact(self.with_failure(&phrases.sure)));
-        let in_profile = |session: &Session| {
-            crate::query::error_texts(session).any(|text| is_phrase(&wanted, text))
-                || is_phrase(&wanted, &session.connector)
-        };
-        verdict = verdict.or(&Verdict::exact(self.profiles(in_profile)));
+        let profiles = self.split.profiles_with_text(|text| is_phrase(&wanted, text));
+        let mut in_profile = self.none();
+        self.split.with_profiles(&profiles, &mut in_profile);
+        verdict = verdict.or(&Verdict::exact(in_profile));
         verdict = verdict.or(&self.of_dictionary(column::HELO, self.split.names(), |name| is_phrase(&wanted, name)));
         for meaning in &words.meanings {
             verdict = verdict.or(&self.expr(meaning)?);

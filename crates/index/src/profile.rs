@@ -112,15 +112,53 @@ impl Glance {
     }
 }
 
+/// Calls `each` with the texts of a profile that are searched by their words, without reading the rest: the connector,
+/// and why TLS and AUTH failed. `None` if it is damaged.
+pub(crate) fn each_text<'a>(
+    bytes: &'a [u8],
+    negotiations: Dictionary<'a>,
+    mut each: impl FnMut(&'a [u8]),
+) -> Option<()> {
+    let from = &mut Decoder::new(bytes);
+    from.text()?; // The server.
+    from.take(2)?; // Role and direction.
+    each(from.text()?);
+    from.byte()?; // Whether the session is complete.
+    for _ in 0..from.number()? {
+        tls_error(negotiations.text(from.small()?)?)?.into_iter().for_each(&mut each);
+    }
+    if from.byte()? != 0 {
+        from.byte()?; // The outcome of AUTH.
+        optional(from)?; // The mechanism.
+        optional(from)?.into_iter().for_each(each);
+    }
+    Some(())
+}
+
+/// Why TLS failed in what [`put_negotiation`] wrote.
+fn tls_error(bytes: &[u8]) -> Option<Option<&[u8]>> {
+    let from = &mut Decoder::new(bytes);
+    from.take(2)?; // Verb and outcome.
+    for _ in 0..TLS_TEXTS_BEFORE_ERROR {
+        optional(from)?;
+    }
+    optional(from)
+}
+
+fn optional<'a>(from: &mut Decoder<'a>) -> Option<Option<&'a [u8]>> {
+    if from.byte()? == 0 { Some(None) } else { from.text().map(Some) }
+}
+
+/// Optional texts that [`put_tls`] writes before the error: version, cipher, MAC and key exchange.
+const TLS_TEXTS_BEFORE_ERROR: usize = 4;
+
 /// The certificate presented in what [`put_negotiation`] wrote.
 fn presented(bytes: &[u8]) -> Option<Option<Thumbprint>> {
     let from = &mut Decoder::new(bytes);
     from.byte()?; // The verb.
     from.byte()?; // The outcome.
     for _ in 0..TLS_TEXTS {
-        if from.byte()? != 0 {
-            from.text()?;
-        }
+        optional(from)?;
     }
     from.number()?; // The cipher's bits.
     thumbprint(from)
@@ -282,7 +320,9 @@ mod tests {
         for shown in [vec![], vec![None], vec![None, Some(Thumbprint([1; 20]))], vec![Some(Thumbprint([1; 20])), None]]
         {
             let negotiations = shown.into_iter().map(negotiation).collect();
-            let session = Session { connector: "Default".into(), negotiations, ..empty(Arc::clone(&stream)) };
+            let error = Some("LogonDenied".into());
+            let auth = Some(Auth { outcome: AuthOutcome::Failed, mechanism: Some("LOGIN".into()), user: None, error });
+            let session = Session { connector: "Default".into(), negotiations, auth, ..empty(Arc::clone(&stream)) };
             let mut known = DictionaryBuilder::default();
             let mut scratch = Vec::new();
             let numbers: Vec<u32> = session
@@ -302,6 +342,13 @@ mod tests {
             let glance = Glance::of(&scratch, known).unwrap();
             assert_eq!(whole.presented(), session.presented());
             assert_eq!(glance.presented, session.presented());
+            let mut texts = Vec::new();
+            each_text(&scratch, known, |text| texts.push(text)).unwrap();
+            let errors = session.negotiations.iter().map(|_| &b"x"[..]);
+            assert_eq!(
+                texts,
+                [&b"Default"[..]].into_iter().chain(errors).chain([&b"LogonDenied"[..]]).collect::<Vec<_>>()
+            );
             assert_eq!((glance.stream, glance.direction), (Link::stream(&stream), Direction::Receive));
         }
     }

@@ -250,7 +250,7 @@ impl Writer {
             splits.extend(sink.finished);
             given_up.extend(sink.given_up);
         }
-        let open_split = match &open {
+        let mut open_split = match &open {
             Some(sessions) => open_split(&self.dir.join("splits"), sessions)?,
             None => None,
         };
@@ -263,7 +263,7 @@ impl Writer {
         connection.execute_batch("COMMIT")?; // What has only read.
         let transaction = connection.transaction()?;
         drop_replaced(&transaction, &replaced, open.is_some())?;
-        put_repeated_keys(&transaction, &self.dir, &splits, open_split.as_ref())?;
+        put_repeated_keys(&transaction, &self.dir, &mut splits, open_split.as_mut())?;
         for split in &splits {
             put_split(&transaction, split, false)?;
         }
@@ -541,16 +541,21 @@ type Key = (Arc<Stream>, SessionId);
 fn put_repeated_keys(
     transaction: &Transaction<'_>,
     dir: &Path,
-    splits: &[SplitMeta],
-    open: Option<&SplitMeta>,
+    splits: &mut [SplitMeta],
+    open: Option<&mut SplitMeta>,
 ) -> Result<(), StoreError> {
-    let keys = all_keys(splits.iter().chain(open));
+    let mut splits: Vec<&mut SplitMeta> = splits.iter_mut().chain(open).collect();
+    // Taken out, because with those of millions of sessions they would lie in memory twice.
+    let own: Vec<Vec<SplitKey>> = splits.iter_mut().map(|split| std::mem::take(&mut split.keys)).collect();
+    let streams: Vec<Vec<&Arc<Stream>>> =
+        splits.iter().map(|split| split.streams.iter().map(|(stream, ..)| stream).collect()).collect();
+    let (streams, keys) = all_keys(&streams, own);
     let mut repeated: FxHashMap<Key, Timestamp> = FxHashMap::default();
     for pair in keys.windows(2).filter(|pair| (pair[0].0, pair[0].1) == (pair[1].0, pair[1].1)) {
-        let key = (Arc::clone(pair[0].0), pair[0].1);
+        let key = (Arc::clone(streams[pair[0].0 as usize]), pair[0].1);
         repeated.entry(key).or_insert(pair[0].2);
     }
-    for (key, first) in published_twins(transaction, dir, &keys)? {
+    for (key, first) in published_twins(transaction, dir, &streams, &keys)? {
         let known = repeated.entry(key).or_insert(first);
         *known = first.min(*known);
     }
@@ -563,33 +568,43 @@ fn put_repeated_keys(
     Ok(())
 }
 
+/// A session's stream, by its place in its split, its id and its start.
+type SplitKey = (u32, SessionId, Timestamp);
+
+/// Keys from which on they are sorted in place: to merge them takes half as much memory again.
+const MERGED_KEYS_MAX: usize = 4_000_000;
+
 /// The keys of all splits, in order.
-fn all_keys<'s>(splits: impl Iterator<Item = &'s SplitMeta> + Clone) -> Vec<(&'s Arc<Stream>, SessionId, Timestamp)> {
-    let mut streams: Vec<&Arc<Stream>> =
-        splits.clone().flat_map(|split| &split.streams).map(|(stream, ..)| stream).collect();
-    streams.sort_unstable();
-    streams.dedup();
-    let mut keys: Vec<(u32, SessionId, Timestamp)> = Vec::new();
-    for split in splits {
-        let number = |stream: &Arc<Stream>| streams.binary_search(&stream).unwrap_or_default() as u32;
-        let numbers: Vec<u32> = split.streams.iter().map(|(stream, ..)| number(stream)).collect();
-        keys.extend(split.keys.iter().map(|&(stream, id, time)| (numbers[stream as usize], id, time)));
+fn all_keys<'s>(streams: &[Vec<&'s Arc<Stream>>], own: Vec<Vec<SplitKey>>) -> (Vec<&'s Arc<Stream>>, Vec<SplitKey>) {
+    let mut all: Vec<&Arc<Stream>> = streams.iter().flatten().copied().collect();
+    all.sort_unstable();
+    all.dedup();
+    let mut keys: Vec<SplitKey> = Vec::with_capacity(own.iter().map(Vec::len).sum());
+    for (streams, own) in streams.iter().zip(own) {
+        let number = |stream: &&Arc<Stream>| all.binary_search(stream).unwrap_or_default() as u32;
+        let numbers: Vec<u32> = streams.iter().map(number).collect();
+        keys.extend(own.into_iter().map(|(stream, id, time)| (numbers[stream as usize], id, time)));
     }
-    // Each split's are in order already, and this sort merges such runs.
-    keys.sort();
-    keys.into_iter().map(|(stream, id, time)| (streams[stream as usize], id, time)).collect()
+    if keys.len() <= MERGED_KEYS_MAX {
+        keys.sort(); // Each split's are in order already, and this merges such runs.
+    } else {
+        keys.sort_unstable();
+    }
+    (all, keys)
 }
 
 /// Keys of new sessions that published splits have too, each with the earlier of the starts.
 fn published_twins(
     transaction: &Transaction<'_>,
     dir: &Path,
-    keys: &[(&Arc<Stream>, SessionId, Timestamp)],
+    streams: &[&Arc<Stream>],
+    keys: &[SplitKey],
 ) -> Result<Vec<(Key, Timestamp)>, StoreError> {
     let mut twins = Vec::new();
     for new in keys.chunk_by(|a, b| a.0 == b.0) {
         let (Some(first), Some(last)) = (new.first(), new.last()) else { continue };
-        let Some(stream) = catalog::known_stream_id(transaction, first.0)? else { continue };
+        let stream_of_new = streams[first.0 as usize];
+        let Some(stream) = catalog::known_stream_id(transaction, stream_of_new)? else { continue };
         // Ids are compared as unsigned numbers, which SQLite does not have.
         let sql = "SELECT name, least, greatest FROM split_streams JOIN splits ON splits.id = split
                    WHERE stream = ?1 AND NOT is_open";
@@ -600,17 +615,16 @@ fn published_twins(
         for (name, ..) in
             overlapping.iter().filter(|(_, least, greatest)| *least as u64 <= last.1.0 && first.1.0 <= *greatest as u64)
         {
-            twins.extend(twins_in(dir, name, new));
+            twins.extend(twins_in(dir, name, stream_of_new, new));
         }
     }
     Ok(twins)
 }
 
 /// A split that cannot be read has no sessions to be mistaken for others.
-fn twins_in(dir: &Path, name: &str, new: &[(&Arc<Stream>, SessionId, Timestamp)]) -> Vec<(Key, Timestamp)> {
+fn twins_in(dir: &Path, name: &str, stream: &Arc<Stream>, new: &[SplitKey]) -> Vec<(Key, Timestamp)> {
     let Ok(split) = SplitReader::open(&dir.join("splits"), name) else { return Vec::new() };
     let (times, profiles) = (split.times(), split.column(column::PROFILE));
-    let stream = new[0].0;
     let of_stream: Vec<bool> =
         split.profiles().map(|profile| profile.is_some_and(|profile| profile.stream == *stream)).collect();
     let mut twins = Vec::new();

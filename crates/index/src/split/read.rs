@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::OnceLock};
 
+use rustc_hash::FxHashMap;
 use smtplog::{Session, SessionId, Timestamp};
 use tantivy::directory::{Directory, MmapDirectory, OwnedBytes, error::OpenReadError};
 
@@ -17,7 +18,7 @@ use super::{
 use crate::{
     dictionary::Dictionary,
     packed::Packed,
-    profile::{Glance, ReplyClass, profile},
+    profile::{Glance, ReplyClass, each_text, profile},
     query::Phrase,
     sessions::Documents,
 };
@@ -101,6 +102,22 @@ impl SplitReader {
         let number = u32::try_from(self.column(column::PROFILE).get(document)?).ok()?;
         let profile = dictionary(&self.dictionaries.profiles).text(number)?;
         Glance::of(profile, dictionary(&self.dictionaries.negotiations))
+    }
+
+    /// Numbers of the profiles with a connector or failure that satisfies a predicate, each text being asked once.
+    pub(crate) fn profiles_with_text(&self, predicate: impl Fn(&str) -> bool) -> Vec<u32> {
+        let negotiations = dictionary(&self.dictionaries.negotiations);
+        let mut asked: FxHashMap<&[u8], bool> = FxHashMap::default();
+        let mut is_wanted =
+            |text| *asked.entry(text).or_insert_with(|| std::str::from_utf8(text).is_ok_and(&predicate));
+        let mut numbers = Vec::new();
+        for (number, profile) in dictionary(&self.dictionaries.profiles).iter() {
+            let mut matches = false;
+            // What stands before the damage counts all the same.
+            let _ = each_text(profile, negotiations, |text| matches |= is_wanted(text));
+            numbers.extend(matches.then_some(number));
+        }
+        numbers
     }
 
     /// The distinct profiles, in order of number; `None` for one that cannot be read.
