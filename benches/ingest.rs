@@ -4,38 +4,16 @@ use std::{
     convert::Infallible,
     fs,
     path::Path,
-    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ingest::{
-    Identity, IncompleteSession, Known, KnownSource, Limits, Options, Progress, Sink, StoredSession,
+    IncompleteSession, Limits, NothingKnown, Options, Progress, Sink,
     compression::{Codec, encode},
-    discover::Stamp,
 };
-use smtplog::{Session, SessionId, Stream, Timestamp};
+use smtplog::Session;
 use testlog::{Part, Plan, Totals};
-
-struct NothingKnown;
-
-impl Known for NothingKnown {
-    fn is_unchanged(&self, _: &Stamp) -> bool {
-        false
-    }
-
-    fn source(&self, _: &Identity) -> Option<KnownSource> {
-        None
-    }
-
-    fn stored_sessions(&self, _: &[(Arc<Stream>, SessionId)]) -> Vec<StoredSession> {
-        Vec::new()
-    }
-
-    fn newest(&self, _: &Stream) -> Option<Timestamp> {
-        None
-    }
-}
 
 struct Discarded;
 

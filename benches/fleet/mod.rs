@@ -1,33 +1,11 @@
 //! A fleet's sessions in memory, and a store of them.
 
-use std::{convert::Infallible, fs, path::Path, sync::Arc};
+use std::{convert::Infallible, fs, path::Path};
 
 use index::{Run, Writer};
-use ingest::{
-    Identity, IncompleteSession, Known, KnownSource, Limits, Options, Progress, Sink, StoredSession, discover::Stamp,
-};
-use smtplog::{Session, SessionId, Stream, Timestamp};
+use ingest::{IncompleteSession, Limits, NothingKnown, Options, Progress, Sink};
+use smtplog::Session;
 use testlog::{Part, Plan, Totals};
-
-struct NothingKnown;
-
-impl Known for NothingKnown {
-    fn is_unchanged(&self, _: &Stamp) -> bool {
-        false
-    }
-
-    fn source(&self, _: &Identity) -> Option<KnownSource> {
-        None
-    }
-
-    fn stored_sessions(&self, _: &[(Arc<Stream>, SessionId)]) -> Vec<StoredSession> {
-        Vec::new()
-    }
-
-    fn newest(&self, _: &Stream) -> Option<Timestamp> {
-        None
-    }
-}
 
 /// Keeps every session.
 #[derive(Default)]

@@ -4,20 +4,16 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use ingest::{
-    Identity, IncompleteSession, Known, KnownSource, Limits, Options, Progress, Sink, StoredSession,
+    IncompleteSession, Limits, NothingKnown, Options, Progress, Sink,
     compression::{Codec, encode},
-    discover::Stamp,
     run,
     summary::Summary,
 };
-use smtplog::{Session, SessionId, Stream, Timestamp};
+use smtplog::{Session, SessionId, Timestamp};
 
 const CODECS: [Codec; 3] = [Codec::Zstd, Codec::Gzip, Codec::Zip];
 
@@ -89,7 +85,8 @@ impl Folder {
             mapping: matches!(mapping, Mapping::On),
             limits: Limits::default(),
         };
-        let outcome = run(&[path], &options, &Nothing, &Progress::default(), Sessions::default).expect("one thread");
+        let outcome =
+            run(&[path], &options, &NothingKnown, &Progress::default(), Sessions::default).expect("one thread");
         let open = outcome.open.into_iter().map(|incomplete| incomplete.session);
         let sessions: Vec<Session> = outcome.sinks.into_iter().flat_map(|sink| sink.0).chain(open).collect();
         Found::new(&outcome.summary, sessions)
@@ -111,27 +108,6 @@ impl Found {
         sessions.sort_unstable();
         let is_damaged = !summary.problems.is_empty();
         Found { kept: summary.kept, rejected: summary.rejected, is_damaged, sessions }
-    }
-}
-
-/// No run was before this one.
-struct Nothing;
-
-impl Known for Nothing {
-    fn is_unchanged(&self, _: &Stamp) -> bool {
-        false
-    }
-
-    fn source(&self, _: &Identity) -> Option<KnownSource> {
-        None
-    }
-
-    fn stored_sessions(&self, _: &[(Arc<Stream>, SessionId)]) -> Vec<StoredSession> {
-        Vec::new()
-    }
-
-    fn newest(&self, _: &Stream) -> Option<Timestamp> {
-        None
     }
 }
 

@@ -2,20 +2,13 @@
 
 mod report;
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, atomic::Ordering},
-    time::Instant,
-};
+use std::{path::PathBuf, sync::atomic::Ordering, time::Instant};
 
 use anyhow::Context;
 use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser};
 use index::Writer;
-use ingest::{
-    Identity, IncompleteSession, Known, KnownSource, Limits, Options, Progress, Sink, StoredSession, discover::Stamp,
-    summary::Summary,
-};
-use smtplog::{Role, Session, SessionId, Stream, Timestamp};
+use ingest::{IncompleteSession, Limits, NothingKnown, Options, Progress, Sink, summary::Summary};
+use smtplog::{Role, Session};
 
 use self::report::Report;
 use crate::{
@@ -112,27 +105,6 @@ fn dry_run(paths: &[PathBuf], options: &Options, progress: &Progress) -> anyhow:
     let outcome = ingest::run(paths, options, &NothingKnown, progress, || Discarded)
         .with_context(|| format!("cannot start {} threads", options.threads))?;
     Ok(outcome.summary)
-}
-
-/// A store with nothing in it.
-struct NothingKnown;
-
-impl Known for NothingKnown {
-    fn is_unchanged(&self, _: &Stamp) -> bool {
-        false
-    }
-
-    fn source(&self, _: &Identity) -> Option<KnownSource> {
-        None
-    }
-
-    fn stored_sessions(&self, _: &[(Arc<Stream>, SessionId)]) -> Vec<StoredSession> {
-        Vec::new()
-    }
-
-    fn newest(&self, _: &Stream) -> Option<Timestamp> {
-        None
-    }
 }
 
 /// Takes sessions and keeps none; the summary counts them.

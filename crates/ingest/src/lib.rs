@@ -23,6 +23,6 @@ mod waiting;
 mod worker;
 
 pub use identity::{ContentHash, Identity};
-pub use pipeline::{Known, KnownSource, Limits, Options, Outcome, Progress, Sink, run};
+pub use pipeline::{Known, KnownSource, Limits, NothingKnown, Options, Outcome, Progress, Sink, run};
 pub use stitch::{IncompleteSession, Part, StoredSession};
 pub use worker::SourceOutcome;

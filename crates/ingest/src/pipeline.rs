@@ -72,6 +72,28 @@ pub trait Known: Sync {
     fn newest(&self, stream: &Stream) -> Option<Timestamp>;
 }
 
+/// No run was before this one.
+#[derive(Clone, Copy, Debug)]
+pub struct NothingKnown;
+
+impl Known for NothingKnown {
+    fn is_unchanged(&self, _: &Stamp) -> bool {
+        false
+    }
+
+    fn source(&self, _: &Identity) -> Option<KnownSource> {
+        None
+    }
+
+    fn stored_sessions(&self, _: &[(Arc<Stream>, SessionId)]) -> Vec<StoredSession> {
+        Vec::new()
+    }
+
+    fn newest(&self, _: &Stream) -> Option<Timestamp> {
+        None
+    }
+}
+
 /// A source that an earlier run read.
 #[derive(Clone, Debug)]
 pub struct KnownSource {

@@ -276,7 +276,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        Identity, IncompleteSession, Known, KnownSource, Limits, Options, Progress, Sink, StoredSession,
+        IncompleteSession, Limits, NothingKnown, Options, Progress, Sink,
         compression::{Codec, encode, encode_zip},
     };
 
@@ -292,23 +292,6 @@ mod tests {
         2024-03-01T06:00:00.300Z,Out,08DC399000800001,1,,192.0.2.1:25,>,,QUIT \r\n\
         2024-03-01T06:00:00.400Z,Out,08DC399000800000,2,,192.0.2.1:25,-,Local,\r\n\
         2024-03-01T06:00:00.500Z,Out,08DC399000800001,2,,192.0.2.1:25,-,Remote,\r\n";
-
-    struct Nothing;
-
-    impl Known for Nothing {
-        fn is_unchanged(&self, _: &Stamp) -> bool {
-            false
-        }
-        fn source(&self, _: &Identity) -> Option<KnownSource> {
-            None
-        }
-        fn stored_sessions(&self, _: &[(Arc<smtplog::Stream>, SessionId)]) -> Vec<StoredSession> {
-            Vec::new()
-        }
-        fn newest(&self, _: &smtplog::Stream) -> Option<Timestamp> {
-            None
-        }
-    }
 
     struct Collected<'a>(&'a Mutex<Vec<Session>>);
 
@@ -329,7 +312,7 @@ mod tests {
             limits: Limits::default(),
         };
         let sessions = Mutex::new(Vec::new());
-        crate::run(&[path.to_owned()], &options, &Nothing, &Progress::default(), || Collected(&sessions)).unwrap();
+        crate::run(&[path.to_owned()], &options, &NothingKnown, &Progress::default(), || Collected(&sessions)).unwrap();
         sessions.into_inner().unwrap()
     }
 
