@@ -11,7 +11,7 @@ use smtplog::{Direction, Role, SessionId, Stream, Thumbprint, Timestamp, certifi
 use crate::StoreError;
 
 /// Layout of the catalog and the splits. A program refuses what is newer than it knows.
-pub(crate) const LAYOUT: i64 = 2;
+pub(crate) const LAYOUT: i64 = 3;
 
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;

@@ -24,7 +24,7 @@ use crate::{
     packed::Numbers,
     profile::ReplyClass,
     query::{
-        Asking, Endpoint, Expr, Field, Link, Matcher, Query, Term, Via, Words, address_of_endpoint, fold,
+        Asking, Endpoint, Expr, Field, Link, Matcher, Query, Term, Via, Window, Words, address_of_endpoint, fold,
         matches::{has, has_certificate, is_endpoint, is_mailbox, is_name, is_phrase, is_text, is_thumbprint},
     },
     sessions::Documents,
@@ -96,7 +96,10 @@ pub(crate) fn execute(
 ) -> Result<Matches, StoreError> {
     let times = split.times();
     let execution = Execution { split, query, times, via };
-    let verdict = execution.expr(&query.expr)?.and(&execution.window());
+    let mut verdict = execution.expr(&query.expr)?;
+    if query.window != Window::default() {
+        verdict = verdict.and(&execution.window());
+    }
     let Verdict { mut sure, mut maybe } = verdict;
     for &document in masked {
         sure.remove(document);
@@ -205,13 +208,13 @@ impl Execution<'_> {
     /// Parts on certificates and replies that stand together mean one reply; the others are independent of them.
     fn conjunction(&self, parts: &[Expr]) -> Result<Verdict, StoreError> {
         let (scoped, others): (Vec<&Expr>, Vec<&Expr>) = parts.iter().partition(|part| Scope::of(part).is_scoped());
-        let mut verdict = Verdict::exact(self.all());
+        let mut verdict = None;
         for part in &others {
-            verdict = verdict.and(&self.expr(part)?);
+            verdict = Some(joined(verdict, self.expr(part)?));
         }
         let has_reply = scoped.iter().any(|part| Scope::of(part).reply);
         if scoped.len() > 1 && has_reply && scoped.iter().all(|part| Scope::of(part).pure) {
-            return Ok(verdict.and(&self.at_replies(&scoped)?));
+            return Ok(joined(verdict, self.at_replies(&scoped)?));
         }
         let interact = scoped.len() > 1 && has_reply;
         let behind_proxy = if interact { self.behind_proxy() } else { self.none() };
@@ -220,8 +223,9 @@ impl Execution<'_> {
             if Scope::of(part).certificate {
                 one.maybe = one.maybe.or(&behind_proxy);
             }
-            verdict = verdict.and(&one);
+            verdict = Some(joined(verdict, one));
         }
+        let mut verdict = verdict.unwrap_or_else(|| Verdict::exact(self.all()));
         if interact {
             verdict.sure = self.none();
         }
@@ -230,7 +234,7 @@ impl Execution<'_> {
 
     /// Sessions with a reply whose certificate stands in a front end's session, so that it can be any.
     fn behind_proxy(&self) -> Documents {
-        let classes = matching(self.split.replies(), |class| class.via);
+        let classes = self.split.reply_classes_with(|class| class.via);
         let mut documents = self.none();
         self.split.with_replies(&classes, &mut documents);
         documents
@@ -253,8 +257,8 @@ impl Execution<'_> {
     fn certificate(&self, term: &Term) -> Verdict {
         let mut documents = self.profiles(|session| has_certificate(session, term));
         if term.field == Field::Thumbprint {
-            let named = |class: &ReplyClass| is_thumbprint(&term.matcher, class.thumbprint);
-            let numbers: Vec<u32> = matching(self.split.replies(), named);
+            let named = |class: &ReplyClass<'_>| is_thumbprint(&term.matcher, class.thumbprint);
+            let numbers = self.split.reply_classes_with(named);
             self.split.with_replies(&numbers, &mut documents);
         }
         Verdict::exact(documents)
@@ -511,15 +515,19 @@ impl Execution<'_> {
     }
 }
 
+/// What holds if both hold, of which there may be no first.
+fn joined(first: Option<Verdict>, second: Verdict) -> Verdict {
+    match first {
+        Some(first) => first.and(&second),
+        None => second,
+    }
+}
+
 /// Numbers of the texts that satisfy a predicate, each higher by `above`.
 fn numbers_with(dictionary: Dictionary<'_>, predicate: impl Fn(&str) -> bool, above: u64) -> Numbers {
     let is_wanted = |text: &[u8]| std::str::from_utf8(text).is_ok_and(&predicate);
     let wanted = dictionary.iter().filter(|(_, text)| is_wanted(text));
     Numbers::new(wanted.map(|(number, _)| u64::from(number) + above).collect())
-}
-
-fn matching<T>(entries: &[T], predicate: impl Fn(&T) -> bool) -> Vec<u32> {
-    entries.iter().enumerate().filter(|(_, entry)| predicate(entry)).map(|(number, _)| number as u32).collect()
 }
 
 /// Whether an address with some port could be what is asked for.

@@ -4,7 +4,7 @@
 //! combination's values are written out once, and no record is read. What is left is counted session by session.
 
 use rustc_hash::FxHashMap;
-use smtplog::{Reply, Session, SessionId, Thumbprint, Timestamp};
+use smtplog::{Reply, Session, Thumbprint, Timestamp};
 
 use crate::{
     StoreError,
@@ -12,7 +12,7 @@ use crate::{
     partners::asking,
     query::{Asking, Field, Query, Via},
     split::{
-        columns::{column, pair, time_of_column},
+        columns::{column, followed, time_of_column},
         read::SplitReader,
     },
     store::{Answer, MissingSplit, Store, note_missing},
@@ -136,7 +136,7 @@ impl<'a> Counter<'a> {
                 continue;
             }
             for &row in &own {
-                let Some(numbers) = combinations.reply(self, document, profile, row) else { continue };
+                let Some(numbers) = combinations.reply(self, profile, row) else { continue };
                 let after = split.column(column::REPLY_TIME).get(row).map_or(0, time_of_column);
                 let time = Timestamp(started.0.wrapping_add(after));
                 numbers.iter().for_each(|&number| self.add(number, time, 1));
@@ -159,7 +159,7 @@ impl<'a> Counter<'a> {
             }
             match answer.split.session(document, &times) {
                 Some(session) => self.count_session(&self.store.named(session)),
-                None => note_missing(missing, answer.name, "damaged: a record cannot be read"),
+                None => note_missing(missing, &answer.row.name, "damaged: a record cannot be read"),
             }
         }
         Ok(())
@@ -240,26 +240,26 @@ impl Combinations<'_> {
     }
 
     /// Those of a refusal, by its class and the profile of its session.
-    fn reply(&mut self, counter: &mut Counter<'_>, document: u32, profile: u64, row: u32) -> Option<Vec<u32>> {
+    fn reply(&mut self, counter: &mut Counter<'_>, profile: u64, row: u32) -> Option<Vec<u32>> {
         let number = self.split.column(column::REPLY_CLASS).get(row)?;
-        let class = self.split.replies().get(usize::try_from(number).ok()?)?;
+        let class = self.split.reply_class(u32::try_from(number).ok()?)?;
         let session = self.split.profile(profile)?;
-        let via = || presented_via(self.split, counter.store, document, row);
+        let via = || presented_via(self.split, counter.store, row);
         let presented = class.presented.or_else(|| if class.via { via() } else { None });
         let key = (profile, number, presented);
         if let Some(numbers) = self.replies.get(&key) {
             return Some(numbers.clone());
         }
-        let numbers = counter.numbers(session, Some(&Reply { presented, ..reply_of(class) }));
+        let numbers = counter.numbers(session, Some(&Reply { presented, ..reply_of(&class) }));
         self.replies.insert(key, numbers.clone());
         Some(numbers)
     }
 }
 
 /// What the front end presented for a refusal.
-fn presented_via(split: &SplitReader, via: &dyn Via, document: u32, row: u32) -> Option<Thumbprint> {
-    let link = split.pairs(pair::VIA).of(row).next()?;
-    via.presented(&asking(split, document)?, SessionId(link))
+fn presented_via(split: &SplitReader, via: &dyn Via, row: u32) -> Option<Thumbprint> {
+    let (asking, link) = asking(split, split.followed(&followed::VIA).place_of(row)?)?;
+    via.presented(&asking, link)
 }
 
 impl Store {

@@ -136,11 +136,30 @@ impl<'a> Packed<'a> {
 
     /// The first place whose number is not below `number`, where the numbers are in order.
     pub(crate) fn lower_bound(&self, number: u64) -> u32 {
-        let (mut low, mut high) = (0, self.count);
+        // First among the blocks' entries, which lie close together: the block before the first that begins with it.
+        let after = self.first_block_from(number);
+        let (mut low, mut high) = (
+            (after.saturating_sub(1) * BLOCK) as u32,
+            u32::try_from(after * BLOCK).unwrap_or(u32::MAX).min(self.count),
+        );
         while low < high {
             let middle = low + (high - low) / 2;
             match self.get(middle) {
                 Some(found) if found < number => low = middle + 1,
+                _ => high = middle,
+            }
+        }
+        low
+    }
+
+    /// The first block whose least number is not below `number`, where the numbers are in order.
+    fn first_block_from(&self, number: u64) -> usize {
+        let (mut low, mut high) = (0, self.entries.len() / ENTRY);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let least = self.entries.get(middle * ENTRY..).and_then(|entry| entry.first_chunk().copied());
+            match least.map(u64::from_le_bytes) {
+                Some(least) if least < number => low = middle + 1,
                 _ => high = middle,
             }
         }

@@ -15,21 +15,18 @@ use crate::{
     profile::Glance,
     query::{Asking, Link, Via},
     split::{
-        columns::{column, pair, time_of_column},
+        columns::{FollowedPair, column, followed, time_of_column},
         read::SplitReader,
     },
     store::Store,
 };
 
-/// A session of a split, as it asks for the certificate of its refusals.
-pub(crate) fn asking(split: &SplitReader, document: u32) -> Option<Asking> {
-    let times = split.times();
-    Some(Asking {
-        stream: split.glance(document)?.stream,
-        session: SessionId(times.session.get(document)?),
-        started: times.started(document)?,
-        last: times.last(document)?,
-    })
+/// The session of a refusal behind a proxy, by its place among them, as it asks for the certificate, and what it asks
+/// for.
+pub(crate) fn asking(split: &SplitReader, at: u32) -> Option<(Asking, SessionId)> {
+    let FollowedPair { value: link, profile, started, last, .. } = split.followed(&followed::VIA).get(at)?;
+    let session = SessionId(link.wrapping_sub(split.column(column::VIA_BEYOND).get(at)?));
+    Some((Asking { stream: split.glance(profile)?.stream, session, started, last }, SessionId(link)))
 }
 
 /// A session that a link can mean.
@@ -80,6 +77,7 @@ impl Via for Store {
         let mut partners = self.partners.lock();
         let new = links.iter().filter(|link| !partners.contains_key(link)).copied().collect();
         let Some(wanted) = Wanted::new(new) else { return };
+        partners.reserve(wanted.by_id.len());
         partners.extend(wanted.by_id.iter().map(|&link| (link, Vec::new())));
         let rows = self.splits.iter().filter(|row| wanted.may_lie_between(row.min_time, row.max_time));
         let found = parallel::each(&rows.collect::<Vec<_>>(), |row| {
@@ -104,6 +102,8 @@ struct Wanted {
     /// In order of id.
     by_id: Vec<Link>,
     ids: Numbers,
+    /// Ids of the sessions that ask for a partner by their own.
+    own_ids: Numbers,
     /// The first start and the last end.
     first: Timestamp,
     last: Timestamp,
@@ -144,11 +144,13 @@ impl Wanted {
         links.dedup();
         let (first, last) = (links.first()?.started, links.iter().map(|link| link.last).max()?);
         let ids = Numbers::new(links.iter().map(|link| link.session.0).collect());
+        let own = links.iter().filter(|link| link.is_own);
+        let own_ids = Numbers::new(own.map(|link| link.session.0).collect());
         let mut by_id = links.clone();
         by_id.sort_by_key(|link| link.session);
         let named = links.into_iter().filter(|link| !link.is_own);
         let (short, long) = named.partition(|link| length_ms(link) <= SHORT_MS);
-        Some(Wanted { short: Span::new(short), long: Span::new(long), by_id, ids, first, last })
+        Some(Wanted { short: Span::new(short), long: Span::new(long), by_id, ids, own_ids, first, last })
     }
 
     fn may_lie_between(&self, first: Timestamp, last: Timestamp) -> bool {
@@ -162,6 +164,11 @@ impl Wanted {
     fn with_id(&self, id: u64) -> impl Iterator<Item = Link> + '_ {
         let begin = self.by_id.partition_point(|link| link.session.0 < id);
         self.by_id[begin..].iter().take_while(move |link| link.session.0 == id).copied()
+    }
+
+    /// Whether a link names a session by its own id.
+    fn has_named(&self) -> bool {
+        !self.short.links.is_empty() || !self.long.links.is_empty()
     }
 }
 
@@ -177,15 +184,20 @@ impl Search<'_> {
     fn run(&mut self) {
         let (split, wanted) = (self.split, self.wanted);
         self.add_named();
-        for (name, relays) in [(pair::RELAY, true), (pair::LINK, false)] {
-            split.pairs(name).among(&wanted.ids, |document, id| {
-                wanted.with_id(id).for_each(|link| self.add(document, link, false, relays));
-            });
-        }
+        split.followed(&followed::RELAY).among(&wanted.ids, |pair| {
+            wanted.with_id(pair.value).for_each(|link| self.add(&pair, link, false, true));
+        });
+        split.followed(&followed::SENDS).among(&wanted.own_ids, |pair| {
+            let own = wanted.with_id(pair.value).filter(|link| link.is_own);
+            own.for_each(|link| self.add(&pair, link, false, false));
+        });
     }
 
     /// Adds the sessions whose own id is a link's. Nearly all runs are passed over by time and id.
     fn add_named(&mut self) {
+        if !self.wanted.has_named() {
+            return;
+        }
         let split = self.split;
         let column = |name: &str| split.column(name).to_vec();
         let (first, mut end) = (column(column::RUN_FIRST), column(column::RUN_FIRST));
@@ -202,29 +214,36 @@ impl Search<'_> {
                 continue;
             }
             ids.each_between(first as u32, end as u32, |document, id| {
-                near.iter().filter(|link| link.session.0 == id).for_each(|&link| self.add(document, link, true, false));
+                let mut named = near.iter().filter(|link| link.session.0 == id).peekable();
+                if named.peek().is_some()
+                    && let Some(pair) = self.session(document, id)
+                {
+                    named.for_each(|&link| self.add(&pair, link, true, false));
+                }
             });
         }
     }
 
-    fn add(&mut self, document: u32, link: Link, is_named: bool, relays: bool) {
+    /// A session as if it had a link to itself.
+    fn session(&self, document: u32, id: u64) -> Option<FollowedPair> {
+        let times = self.split.times();
+        Some(FollowedPair {
+            key: document,
+            value: id,
+            profile: u32::try_from(self.split.column(column::PROFILE).get(document)?).ok()?,
+            started: times.started(document)?,
+            last: times.last(document)?,
+        })
+    }
+
+    fn add(&mut self, pair: &FollowedPair, link: Link, is_named: bool, relays: bool) {
         let partner = || {
-            let times = self.split.times();
-            let Glance { stream, direction, presented } = self.split.glance(document)?;
-            if stream == link.stream {
-                return None;
-            }
-            Some(Partner {
-                stream,
-                direction,
-                started: times.started(document)?,
-                last: times.last(document)?,
-                presented: presented?,
-                is_named,
-                relays,
-            })
+            let Glance { stream, direction, presented } = self.split.glance(pair.profile)?;
+            let FollowedPair { started, last, .. } = *pair;
+            let partner = Partner { stream, direction, started, last, presented: presented?, is_named, relays };
+            (stream != link.stream).then_some(partner)
         };
-        if !self.masked.contains(&document)
+        if !self.masked.contains(&pair.key)
             && let Some(partner) = partner()
         {
             self.found.push((link, partner));

@@ -20,12 +20,14 @@ use crate::{
 };
 
 /// What refusals share: who gave it, code, status, attribution, and the certificates of their negotiation.
+///
+/// Its texts are borrowed: a query looks at each of a split's thousands of classes, and most only once.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct ReplyClass {
+pub(crate) struct ReplyClass<'a> {
     pub(crate) side: ReplySide,
     pub(crate) code: u16,
-    pub(crate) status: Option<Text>,
-    pub(crate) attr: Option<Text>,
+    pub(crate) status: Option<&'a str>,
+    pub(crate) attr: Option<&'a str>,
     pub(crate) presented: Option<Thumbprint>,
     pub(crate) received: Option<Thumbprint>,
     pub(crate) thumbprint: Option<Thumbprint>,
@@ -256,17 +258,17 @@ pub(crate) fn put_reply_class(out: &mut Vec<u8>, reply: &smtplog::Reply) {
     put_thumbprint(out, reply.thumbprint);
 }
 
-impl ReplyClass {
+impl<'a> ReplyClass<'a> {
     /// Reads what [`put_reply_class`] wrote.
-    pub(crate) fn decode(bytes: &[u8]) -> Option<ReplyClass> {
+    pub(crate) fn decode(bytes: &'a [u8]) -> Option<ReplyClass<'a>> {
         let from = &mut Decoder::new(bytes);
         let flags = from.byte()?;
         Some(ReplyClass {
             side: if flags & 1 != 0 { ReplySide::Local } else { ReplySide::Remote },
             via: flags & 2 != 0,
             code: u16::try_from(from.number()?).ok()?,
-            status: option(from)?,
-            attr: option(from)?,
+            status: borrowed(from)?,
+            attr: borrowed(from)?,
             presented: thumbprint(from)?,
             received: thumbprint(from)?,
             thumbprint: thumbprint(from)?,
@@ -294,6 +296,13 @@ fn put_option(out: &mut Vec<u8>, text: Option<&str>) {
 
 fn option(from: &mut Decoder<'_>) -> Option<Option<Text>> {
     if from.byte()? == 0 { Some(None) } else { Some(Some(text(from)?)) }
+}
+
+fn borrowed<'a>(from: &mut Decoder<'a>) -> Option<Option<&'a str>> {
+    match optional(from)? {
+        Some(text) => std::str::from_utf8(text).ok().map(Some),
+        None => Some(None),
+    }
 }
 
 fn text(from: &mut Decoder<'_>) -> Option<Text> {

@@ -19,7 +19,7 @@ use crate::{
     query::{CertificateName, CertificateNames, Expr, Field, Link, Matcher, Query, Via, Window},
     sessions::Documents,
     split::{
-        columns::{column, pair},
+        columns::{column, followed},
         read::SplitReader,
     },
 };
@@ -163,15 +163,21 @@ impl Store {
         let mut hits = Hits::default();
         let mut best: Vec<Place> = Vec::new();
         let mut found = Vec::new();
-        for answer in self.answers(&query, options.verify, deadline, &mut hits.missing)? {
+        let mut answers = self.answers(&query, options.verify, deadline, &mut hits.missing)?;
+        if options.sort == Sort::Newest {
+            answers.reverse(); // They come by their earliest start.
+        }
+        for answer in answers {
             hits.total += answer.documents.len();
             let split = found.len();
             let times = answer.split.times();
-            best.extend(answer.documents.iter().filter_map(|document| {
-                let started = times.started(document)?;
-                Some(Place { started, split, document })
-            }));
-            keep_best(&mut best, options);
+            if can_be_among_the_best(&best, answer.row, options) {
+                best.extend(answer.documents.iter().filter_map(|document| {
+                    let started = times.started(document)?;
+                    Some(Place { started, split, document })
+                }));
+                keep_best(&mut best, options);
+            }
             found.push(answer);
         }
         sort_places(&mut best, options.sort);
@@ -179,7 +185,7 @@ impl Store {
             let answer = &found[place.split];
             match answer.split.session(place.document, &answer.split.times()) {
                 Some(session) => hits.sessions.push(self.named(session)),
-                None => note_missing(&mut hits.missing, answer.name, "damaged: a record cannot be read"),
+                None => note_missing(&mut hits.missing, &answer.row.name, "damaged: a record cannot be read"),
             }
         }
         Ok(hits)
@@ -305,7 +311,7 @@ impl Store {
         }
         let masked = self.masked.get(&row.name).map_or(&[][..], Vec::as_slice);
         let Matches { documents, unreadable } = execute(&split, query, masked, self, deadline)?;
-        Ok(Ok(Answer { name: &row.name, split, documents, unreadable }))
+        Ok(Ok(Answer { row, split, documents, unreadable }))
     }
 
     /// Looks up together what the splits will ask for one by one.
@@ -343,7 +349,7 @@ const FOUND_MAX: usize = 100;
 
 /// A split's answer.
 pub(crate) struct Answer<'a> {
-    pub(crate) name: &'a str,
+    pub(crate) row: &'a SplitRow,
     pub(crate) split: Arc<SplitReader>,
     pub(crate) documents: Documents,
     /// Documents whose record could not be read.
@@ -355,12 +361,12 @@ impl Answer<'_> {
     pub(crate) fn links(&self) -> Vec<Link> {
         let of_row = self.split.column(column::REPLY_DOCUMENT);
         let mut links = Vec::new();
-        self.split.pairs(pair::VIA).for_each(|row, link| {
+        self.split.followed(&followed::VIA).for_each_key(|at, row| {
             let document = of_row.get(row).map(|document| document as u32);
-            if let Some(document) = document.filter(|&document| self.documents.contains(document))
-                && let Some(asking) = asking(&self.split, document)
+            if document.is_some_and(|document| self.documents.contains(document))
+                && let Some((asking, link)) = asking(&self.split, at)
             {
-                links.push(asking.link(SessionId(link)));
+                links.push(asking.link(link));
             }
         });
         links
@@ -402,7 +408,7 @@ impl Answer<'_> {
             }
         }
         for (class, count) in refusals {
-            let class = usize::try_from(class).ok().and_then(|class| self.split.replies().get(class));
+            let class = u32::try_from(class).ok().and_then(|class| self.split.reply_class(class));
             if let Some(one) = class.and_then(|class| class.presented).and_then(|presented| used.get_mut(&presented)) {
                 one.refusals += count;
             }
@@ -465,10 +471,20 @@ fn sort_places(places: &mut [Place], sort: Sort) {
     }
 }
 
+/// Whether a session of a split can be among the first, where `best` are those of other splits in their order, as far
+/// as there are as many as wanted.
+fn can_be_among_the_best(best: &[Place], row: &SplitRow, options: &SearchOptions) -> bool {
+    let last = options.limit.and_then(|limit| if limit == 0 { None } else { best.get(limit - 1) });
+    last.is_none_or(|last| match options.sort {
+        Sort::Newest => last.started <= row.max_time,
+        Sort::Oldest => row.min_time <= last.started,
+    })
+}
+
 /// Forgets what cannot be among the first any more, so that memory does not grow with the answer.
 fn keep_best(places: &mut Vec<Place>, options: &SearchOptions) {
     if let Some(limit) = options.limit
-        && places.len() > limit.saturating_mul(2).max(1_024)
+        && places.len() > limit
     {
         sort_places(places, options.sort);
         places.truncate(limit);

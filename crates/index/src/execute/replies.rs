@@ -16,7 +16,7 @@ use crate::{
         matches::{Side, is_code, is_text, is_thumbprint, side},
     },
     sessions::Documents,
-    split::columns::{column, list, pair, time_of_column},
+    split::columns::{column, followed, list, pair, time_of_column},
 };
 
 /// Phrases that match.
@@ -60,6 +60,9 @@ pub(super) fn at_replies(execution: &Execution<'_>, parts: &[&Expr]) -> Result<V
         documents
     };
     let sure = sessions(&rows.sure);
+    if rows.maybe.is_empty() {
+        return Ok(Verdict::exact(sure));
+    }
     Ok(Verdict { maybe: sessions(&rows.maybe).or(&sure), sure })
 }
 
@@ -76,7 +79,7 @@ pub(super) fn proxied_rows_at(execution: &Execution<'_>, parts: &[&Expr]) -> Res
 fn rows_of_classes(
     execution: &Execution<'_>,
     parts: &[&Expr],
-    is_asked: impl Fn(&ReplyClass) -> bool,
+    is_asked: impl Fn(&ReplyClass<'_>) -> bool,
 ) -> Result<Rows, StoreError> {
     let mut texts = Vec::new();
     for term in parts.iter().flat_map(|part| text_terms(part)) {
@@ -85,9 +88,8 @@ fn rows_of_classes(
     let asked = Asked { execution, parts, texts: &texts };
     let mut rows = Rows::default();
     let mut open = Vec::new();
-    let classes = (0..).zip(execution.split.replies()).filter(|(_, class)| is_asked(class));
-    for (number, class) in classes {
-        let known = Facts { class, presented: Presented::AsInClass, phrase: None };
+    for (number, class) in execution.split.reply_classes().filter(|(_, class)| is_asked(class)) {
+        let known = Facts { class: &class, presented: Presented::AsInClass, phrase: None };
         match asked.holds(&known) {
             Tri { sure: true, .. } => rows.sure.extend(execution.split.lists(list::CLASSES).of(number)),
             Tri { maybe: true, .. } => open.push(number),
@@ -139,7 +141,7 @@ struct Asked<'a> {
 
 /// What is known of a refusal.
 struct Facts<'a> {
-    class: &'a ReplyClass,
+    class: &'a ReplyClass<'a>,
     presented: Presented,
     /// Its phrase, and whether a bracket with a time follows.
     phrase: Option<(u32, bool)>,
@@ -163,7 +165,8 @@ impl Asked<'_> {
     fn decide_rows(&self, classes: &[u32], found: &mut Rows) {
         let Execution { split, .. } = self.execution;
         let asks_for_certificate = self.parts.iter().any(|part| Scope::of(part).certificate);
-        let is_proxied = |class: &&u32| asks_for_certificate && split.replies()[**class as usize].via;
+        let is_via = |class: u32| split.reply_class(class).is_some_and(|class| class.via);
+        let is_proxied = |class: &&u32| asks_for_certificate && is_via(**class);
         let (proxied, direct): (Vec<u32>, Vec<u32>) = classes.iter().partition(is_proxied);
         let has_bracket = self.rows_with_bracket();
         self.decide_direct(&direct, &has_bracket, found);
@@ -176,9 +179,9 @@ impl Asked<'_> {
             return;
         }
         let Execution { split, .. } = self.execution;
-        let known = split.replies();
-        let mut asked = Documents::none(known.len() as u32);
-        classes.iter().for_each(|&class| asked.insert(class));
+        let known = self.classes(classes);
+        let mut asked = Documents::none(classes.iter().max().map_or(0, |&greatest| greatest + 1));
+        known.keys().for_each(|&class| asked.insert(class));
         let phrases = split.column(column::REPLY_PHRASE).to_vec();
         let mut decided: FxHashMap<(u32, u32, bool), Tri> = FxHashMap::default();
         // In order of row, which reads a block of numbers at a time.
@@ -188,7 +191,7 @@ impl Asked<'_> {
             let key = (class, phrase, has_bracket.contains(row));
             let tri = *decided.entry(key).or_insert_with(|| {
                 let presented = Presented::AsInClass;
-                self.holds(&Facts { class: &known[class as usize], presented, phrase: Some((phrase, key.2)) })
+                self.holds(&Facts { class: &known[&class], presented, phrase: Some((phrase, key.2)) })
             });
             found.add(row, tri);
         });
@@ -196,40 +199,33 @@ impl Asked<'_> {
 
     /// Decides those whose certificate stands in another session, all of them together.
     fn decide_proxied(&self, classes: &[u32], has_bracket: &Documents, found: &mut Rows) {
-        let Execution { split, .. } = self.execution;
-        let (lists, known, phrases) = (split.lists(list::CLASSES), split.replies(), split.column(column::REPLY_PHRASE));
-        let rows: Vec<(u32, u32)> =
-            classes.iter().flat_map(|&class| lists.of(class).map(move |row| (class, row))).collect();
-        let links = self.links(&rows);
-        let asking: Vec<Option<(Asking, SessionId)>> =
-            rows.iter().map(|(_, row)| Some((self.asking(*row)?, *links.get(row)?))).collect();
+        if classes.is_empty() {
+            return;
+        }
+        let Execution { split, via, .. } = self.execution;
+        let known = self.classes(classes);
+        let mut places: Vec<(u32, &ReplyClass<'_>)> = Vec::new();
+        split.column(column::VIA_CLASS).for_each(|at, class| {
+            places.extend(known.get(&(class as u32)).map(|class| (at, class)));
+        });
+        let asking: Vec<Option<(Asking, SessionId)>> = places.iter().map(|(at, _)| asking(split, *at)).collect();
         let wanted: Vec<Link> = asking.iter().flatten().map(|(asking, link)| asking.link(*link)).collect();
-        self.execution.via.prepare(&wanted);
-        for (&(class, row), asking) in rows.iter().zip(&asking) {
-            let Some(phrase) = phrases.get(row) else { continue };
-            let class = &known[class as usize];
-            let via = || asking.as_ref().and_then(|(asking, link)| self.execution.via.presented(asking, *link));
-            let presented = Presented::Known(class.presented.or_else(via));
-            let facts = Facts { class, presented, phrase: Some((phrase as u32, has_bracket.contains(row))) };
-            found.add(row, self.holds(&facts));
+        via.prepare(&wanted);
+        let (rows, phrases) = (split.column(followed::VIA.pairs.0), split.column(column::REPLY_PHRASE));
+        for (&(at, class), asking) in places.iter().zip(&asking) {
+            let Some(row) = rows.get(at).map(|row| row as u32) else { continue };
+            let presented = || asking.as_ref().and_then(|(asking, link)| via.presented(asking, *link));
+            let presented = Presented::Known(class.presented.or_else(presented));
+            // Only terms on texts look at the phrase.
+            let phrase = if self.texts.is_empty() { None } else { phrases.get(row) };
+            let phrase = phrase.map(|phrase| (phrase as u32, has_bracket.contains(row)));
+            found.add(row, self.holds(&Facts { class, presented, phrase }));
         }
     }
 
-    /// The links of refusals behind a proxy, by row.
-    fn links(&self, rows: &[(u32, u32)]) -> FxHashMap<u32, SessionId> {
-        let mut links: FxHashMap<u32, SessionId> = FxHashMap::default();
-        if !rows.is_empty() {
-            self.execution.split.pairs(pair::VIA).for_each(|row, link| {
-                links.insert(row, SessionId(link));
-            });
-        }
-        links
-    }
-
-    /// The session of a refusal, as it asks for its certificate.
-    fn asking(&self, row: u32) -> Option<Asking> {
-        let Execution { split, .. } = self.execution;
-        asking(split, u32::try_from(split.column(column::REPLY_DOCUMENT).get(row)?).ok()?)
+    fn classes(&self, numbers: &[u32]) -> FxHashMap<u32, ReplyClass<'_>> {
+        let split = self.execution.split;
+        numbers.iter().filter_map(|&number| Some((number, split.reply_class(number)?))).collect()
     }
 
     /// Refusals whose text ends with a bracket, if it matters.
@@ -343,17 +339,17 @@ fn certificate(term: &Term, facts: &Facts<'_>) -> Tri {
 }
 
 /// As the query's own definition has it for a reply.
-fn class_has(class: &ReplyClass, term: &Term) -> bool {
+fn class_has(class: &ReplyClass<'_>, term: &Term) -> bool {
     match term.field {
         Field::Code => is_code(&term.matcher, class.code),
-        Field::Status => is_text(&term.matcher, class.status.as_deref()),
-        Field::Attr => is_text(&term.matcher, class.attr.as_deref()),
+        Field::Status => is_text(&term.matcher, class.status),
+        Field::Attr => is_text(&term.matcher, class.attr),
         _ => false,
     }
 }
 
 /// The remote refuses what this server sends, and this server what it receives.
-fn direction(class: &ReplyClass) -> Direction {
+fn direction(class: &ReplyClass<'_>) -> Direction {
     match class.side {
         ReplySide::Remote => Direction::Send,
         ReplySide::Local => Direction::Receive,
@@ -361,15 +357,15 @@ fn direction(class: &ReplyClass) -> Direction {
 }
 
 /// A class as a reply, for what is told of one.
-pub(crate) fn reply_of(class: &ReplyClass) -> Reply {
+pub(crate) fn reply_of(class: &ReplyClass<'_>) -> Reply {
     Reply {
         time: Timestamp(0),
         sequence: 0,
         side: class.side,
         code: class.code,
-        status: class.status.clone(),
+        status: class.status.map(Text::from),
         text: Text::default(),
-        attr: class.attr.clone(),
+        attr: class.attr.map(Text::from),
         peer: None,
         thumbprint: class.thumbprint,
         to: None,

@@ -22,7 +22,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::codec::{Decoder, put_number, put_text};
 
 /// The end of every split; its last character is the version of the layout.
-const MAGIC: &[u8; 8] = b"SMTPTRL2";
+const MAGIC: &[u8; 8] = b"SMTPTRL3";
 
 /// Bytes after the table: its length, its hash, the magic.
 const TAIL_BYTES: usize = 4 + 8 + 8;

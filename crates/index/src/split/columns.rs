@@ -5,6 +5,8 @@
 //! * **Refusals** have rows of their own, in order of session: class, phrase, time and session of each. So what must
 //!   hold for the same reply is decided here, without a session's record.
 //! * **Pairs** hold what a session or a refusal may have any number of: two files, keys in order and their values.
+//! * **Followed** pairs have the profile and times of their session beside them, so that links are followed from split
+//!   to split without touching the dense columns all over each. Those that are looked up by value are in its order.
 //! * **Runs** are sessions of one stream that follow one another, as one file has them: their ids and times lie close
 //!   together, so that a session is looked up by its id in a few of them.
 //! * **Lists** turn a column round: the sessions of each profile, the refusals of each class.
@@ -14,10 +16,10 @@
 
 use std::sync::Arc;
 
-use smtplog::{ProxyKind, ProxyRole, Session, Stream};
+use smtplog::{Direction, ProxyKind, ProxyRole, Session, Stream, Timestamp};
 
 use super::record::Numbers;
-use crate::packed::{Packed, pack, pack_small};
+use crate::packed::{self, Packed, pack, pack_small};
 
 /// Names of dense columns and of those of refusals.
 pub(crate) mod column {
@@ -36,6 +38,10 @@ pub(crate) mod column {
     pub(crate) const REPLY_PHRASE: &str = "reply.phrase";
     /// Milliseconds after the session's start, as [`super::time_to_column`] writes them.
     pub(crate) const REPLY_TIME: &str = "reply.time";
+    /// Of each refusal whose certificate stands in another session, in the order of [`super::followed::VIA`]: its class,
+    /// and by how much the link is greater than its session's own id, which it mostly is.
+    pub(crate) const VIA_CLASS: &str = "via.class";
+    pub(crate) const VIA_BEYOND: &str = "via.beyond";
     /// Of each run of sessions of one stream: its first session, its least and greatest id, its earliest start and its
     /// latest row.
     pub(crate) const RUN_FIRST: &str = "run.first";
@@ -56,13 +62,43 @@ pub(crate) mod pair {
     pub(crate) const MESSAGE_ID: Name = ("message_id.key", "message_id.value");
     /// Proxy links of a session, of any kind.
     pub(crate) const LINK: Name = ("link.key", "link.value");
-    /// Those by which it carries outbound mail for another.
-    pub(crate) const RELAY: Name = ("relay.key", "relay.value");
     /// Phrases of failures that are no replies.
     pub(crate) const FAILURE: Name = ("failure.key", "failure.value");
     /// Of refusals: the remote's session id, and the session that has the certificate.
     pub(crate) const PEER: Name = ("peer.key", "peer.value");
-    pub(crate) const VIA: Name = ("via.key", "via.value");
+    pub(crate) const VIA: Name = super::followed::VIA.pairs;
+}
+
+/// Names of pairs with the profile, start and duration of the session of each.
+pub(crate) mod followed {
+    pub(crate) struct Name {
+        pub(crate) pairs: super::pair::Name,
+        pub(in super::super) profile: &'static str,
+        pub(in super::super) started: &'static str,
+        pub(in super::super) duration: &'static str,
+    }
+
+    /// Of refusals: the session that has the certificate. In order of key.
+    pub(crate) const VIA: Name = Name {
+        pairs: ("via.key", "via.value"),
+        profile: "via.profile",
+        started: "via.started",
+        duration: "via.duration",
+    };
+    /// Of sessions that presented a certificate: the one for which they carry outbound mail. In order of value.
+    pub(crate) const RELAY: Name = Name {
+        pairs: ("relay.key", "relay.value"),
+        profile: "relay.profile",
+        started: "relay.started",
+        duration: "relay.duration",
+    };
+    /// Of sending sessions that presented a certificate: any other that they name. In order of value.
+    pub(crate) const SENDS: Name = Name {
+        pairs: ("sends.key", "sends.value"),
+        profile: "sends.profile",
+        started: "sends.started",
+        duration: "sends.duration",
+    };
 }
 
 /// Names of lists: the files of where each begins, and of what they list.
@@ -87,6 +123,51 @@ impl PairsBuilder {
 
     fn bytes(&self) -> usize {
         12 * self.keys.len()
+    }
+}
+
+/// Pairs, and of each the profile and times of its session.
+#[derive(Default)]
+struct FollowedBuilder {
+    pairs: PairsBuilder,
+    profile: Vec<u32>,
+    started: Vec<u64>,
+    duration: Vec<u64>,
+}
+
+impl FollowedBuilder {
+    fn push(&mut self, key: u32, value: u64, session: &Session, profile: u32) {
+        self.pairs.push(key, value);
+        self.profile.push(profile);
+        self.started.push(time_to_column(session.started.0));
+        self.duration.push(duration_to_column(session));
+    }
+
+    /// The same in order of value.
+    fn by_value(&self) -> FollowedBuilder {
+        let mut places: Vec<usize> = (0..self.profile.len()).collect();
+        places.sort_by_key(|&at| self.pairs.values[at]);
+        let mut sorted = FollowedBuilder::default();
+        for at in places {
+            sorted.pairs.push(self.pairs.keys[at], self.pairs.values[at]);
+            sorted.profile.push(self.profile[at]);
+            sorted.started.push(self.started[at]);
+            sorted.duration.push(self.duration[at]);
+        }
+        sorted
+    }
+
+    fn encode(&self, name: &followed::Name, files: &mut Vec<(&'static str, Vec<u8>)>) {
+        let (key, value) = name.pairs;
+        files.push((key, pack_small(&self.pairs.keys)));
+        files.push((value, pack(&self.pairs.values)));
+        files.push((name.profile, pack_small(&self.profile)));
+        files.push((name.started, pack(&self.started)));
+        files.push((name.duration, pack(&self.duration)));
+    }
+
+    fn bytes(&self) -> usize {
+        self.pairs.bytes() + 20 * self.profile.len()
     }
 }
 
@@ -146,14 +227,17 @@ pub(super) struct ColumnsBuilder {
     to: PairsBuilder,
     message_id: PairsBuilder,
     link: PairsBuilder,
-    relay: PairsBuilder,
+    relay: FollowedBuilder,
+    sends: FollowedBuilder,
     failure: PairsBuilder,
     reply_document: Vec<u32>,
     reply_class: Vec<u32>,
     reply_phrase: Vec<u32>,
     reply_time: Vec<u64>,
     peer: PairsBuilder,
-    via: PairsBuilder,
+    via: FollowedBuilder,
+    via_class: Vec<u32>,
+    via_beyond: Vec<u64>,
 }
 
 impl ColumnsBuilder {
@@ -163,7 +247,7 @@ impl ColumnsBuilder {
         self.runs.add(document, session);
         self.profile.push(numbers.profile);
         self.started.push(time_to_column(session.started.0));
-        self.duration.push(session.last.0.wrapping_sub(session.started.0) as u64);
+        self.duration.push(duration_to_column(session));
         self.session.push(session.session.0);
         let or_none = |number: Option<u32>| number.map_or(0, |number| number + 1);
         self.helo.push(or_none(numbers.helo));
@@ -173,12 +257,7 @@ impl ColumnsBuilder {
         self.egress.push(or_none(numbers.egress));
         self.add_messages(document, session, numbers);
         self.add_replies(document, session, numbers);
-        for link in &session.proxy {
-            self.link.push(document, link.session.0);
-            if link.kind == ProxyKind::Outbound && link.role == ProxyRole::Relay {
-                self.relay.push(document, link.session.0);
-            }
-        }
+        self.add_links(document, session, numbers.profile);
         numbers.failures.iter().for_each(|&phrase| self.failure.push(document, phrase.into()));
         document
     }
@@ -188,6 +267,19 @@ impl ColumnsBuilder {
         numbers.to.iter().for_each(|&to| self.to.push(document, to.into()));
         for id in session.messages.iter().filter_map(|message| message.message_id.as_deref()) {
             self.message_id.push(document, message_id_hash(id));
+        }
+    }
+
+    fn add_links(&mut self, document: u32, session: &Session, profile: u32) {
+        let has_certificate = session.presented().is_some();
+        let sends = session.stream.direction == Direction::Send;
+        for link in &session.proxy {
+            self.link.push(document, link.session.0);
+            if has_certificate && link.kind == ProxyKind::Outbound && link.role == ProxyRole::Relay {
+                self.relay.push(document, link.session.0, session, profile);
+            } else if has_certificate && sends && link.session != session.session {
+                self.sends.push(document, link.session.0, session, profile);
+            }
         }
     }
 
@@ -202,16 +294,19 @@ impl ColumnsBuilder {
                 self.peer.push(row, id.0);
             }
             if let Some(via) = reply.presented_via {
-                self.via.push(row, via.0);
+                self.via.push(row, via.0, session, numbers.profile);
+                self.via_class.push(class);
+                self.via_beyond.push(via.0.wrapping_sub(session.session.0));
             }
         }
     }
 
     /// Bytes held, for the bound on a split's memory.
     pub(super) fn bytes(&self) -> usize {
-        let pairs = [&self.from, &self.to, &self.message_id, &self.link, &self.relay, &self.failure];
-        let of_pairs: usize = pairs.into_iter().chain([&self.peer, &self.via]).map(PairsBuilder::bytes).sum();
-        of_pairs + self.profile.len() * (6 * 4 + 3 * 8) + self.reply_document.len() * (3 * 4 + 8)
+        let pairs = [&self.from, &self.to, &self.message_id, &self.link, &self.failure, &self.peer];
+        let of_pairs: usize = pairs.into_iter().map(PairsBuilder::bytes).sum();
+        let of_followed: usize = [&self.relay, &self.sends, &self.via].into_iter().map(FollowedBuilder::bytes).sum();
+        of_pairs + of_followed + self.profile.len() * (6 * 4 + 3 * 8) + self.reply_document.len() * (3 * 4 + 8)
     }
 
     /// The files of all columns.
@@ -226,6 +321,7 @@ impl ColumnsBuilder {
             (column::REPLY_DOCUMENT, &self.reply_document),
             (column::REPLY_CLASS, &self.reply_class),
             (column::REPLY_PHRASE, &self.reply_phrase),
+            (column::VIA_CLASS, &self.via_class),
             (column::RUN_FIRST, &self.runs.first),
         ];
         let wide = [
@@ -233,6 +329,7 @@ impl ColumnsBuilder {
             (column::DURATION, &self.duration),
             (column::SESSION, &self.session),
             (column::REPLY_TIME, &self.reply_time),
+            (column::VIA_BEYOND, &self.via_beyond),
             (column::RUN_LEAST, &self.runs.least),
             (column::RUN_GREATEST, &self.runs.greatest),
             (column::RUN_STARTED, &self.runs.started),
@@ -244,6 +341,9 @@ impl ColumnsBuilder {
             files.push((key, pack_small(&pairs.keys)));
             files.push((value, pack(&pairs.values)));
         }
+        self.via.encode(&followed::VIA, &mut files);
+        self.relay.by_value().encode(&followed::RELAY, &mut files);
+        self.sends.by_value().encode(&followed::SENDS, &mut files);
         for ((start, entry), of) in [(list::PROFILES, &self.profile), (list::CLASSES, &self.reply_class)] {
             let (starts, entries) = lists(of);
             files.push((start, pack_small(&starts)));
@@ -252,16 +352,14 @@ impl ColumnsBuilder {
         files
     }
 
-    fn pairs(&self) -> [(pair::Name, &PairsBuilder); 8] {
+    fn pairs(&self) -> [(pair::Name, &PairsBuilder); 6] {
         [
             (pair::FROM, &self.from),
             (pair::TO, &self.to),
             (pair::MESSAGE_ID, &self.message_id),
             (pair::LINK, &self.link),
-            (pair::RELAY, &self.relay),
             (pair::FAILURE, &self.failure),
             (pair::PEER, &self.peer),
-            (pair::VIA, &self.via),
         ]
     }
 }
@@ -292,20 +390,6 @@ pub(crate) struct Pairs<'a> {
 }
 
 impl<'a> Pairs<'a> {
-    /// How many there are.
-    pub(crate) fn len(&self) -> u32 {
-        self.keys.len()
-    }
-
-    /// The values of a key.
-    pub(crate) fn of(&self, key: u32) -> impl Iterator<Item = u64> + 'a {
-        let pairs = *self;
-        let first = pairs.keys.lower_bound(key.into());
-        (first..pairs.len())
-            .take_while(move |&at| pairs.keys.get(at) == Some(key.into()))
-            .filter_map(move |at| pairs.values.get(at))
-    }
-
     /// Every key.
     pub(crate) fn for_each_key(&self, mut found: impl FnMut(u32)) {
         self.keys.for_each(|_, key| found(key as u32));
@@ -326,8 +410,58 @@ impl<'a> Pairs<'a> {
     }
 
     /// Keys with one of these values, and the value.
-    pub(crate) fn among(&self, wanted: &crate::packed::Numbers, mut found: impl FnMut(u32, u64)) {
+    pub(crate) fn among(&self, wanted: &packed::Numbers, mut found: impl FnMut(u32, u64)) {
         self.values.among(wanted, |at, value| found(self.keys.get(at).unwrap_or(u64::MAX) as u32, value));
+    }
+}
+
+/// Followed pairs, read in place.
+#[derive(Clone, Copy)]
+pub(crate) struct Followed<'a> {
+    pub(super) pairs: Pairs<'a>,
+    pub(super) profile: Packed<'a>,
+    pub(super) started: Packed<'a>,
+    pub(super) duration: Packed<'a>,
+}
+
+/// One of followed pairs.
+pub(crate) struct FollowedPair {
+    pub(crate) key: u32,
+    pub(crate) value: u64,
+    /// Number of the session's profile.
+    pub(crate) profile: u32,
+    /// Times of the session.
+    pub(crate) started: Timestamp,
+    pub(crate) last: Timestamp,
+}
+
+impl<'a> Followed<'a> {
+    /// Every place and its key.
+    pub(crate) fn for_each_key(&self, mut found: impl FnMut(u32, u32)) {
+        self.pairs.keys.for_each(|at, key| found(at, key as u32));
+    }
+
+    /// The pair at a place.
+    pub(crate) fn get(&self, at: u32) -> Option<FollowedPair> {
+        let started = time_of_column(self.started.get(at)?);
+        Some(FollowedPair {
+            key: u32::try_from(self.pairs.keys.get(at)?).ok()?,
+            value: self.pairs.values.get(at)?,
+            profile: u32::try_from(self.profile.get(at)?).ok()?,
+            started: Timestamp(started),
+            last: Timestamp(started.wrapping_add(self.duration.get(at)? as i64)),
+        })
+    }
+
+    /// The place of the first pair of a key, where they are in its order.
+    pub(crate) fn place_of(&self, key: u32) -> Option<u32> {
+        let at = self.pairs.keys.lower_bound(key.into());
+        (self.pairs.keys.get(at) == Some(key.into())).then_some(at)
+    }
+
+    /// Pairs with one of these values.
+    pub(crate) fn among(&self, wanted: &packed::Numbers, mut found: impl FnMut(FollowedPair)) {
+        self.pairs.values.among(wanted, |at, _| self.get(at).into_iter().for_each(&mut found));
     }
 }
 
@@ -355,6 +489,11 @@ pub(crate) fn time_to_column(ms: i64) -> u64 {
 /// The inverse of [`time_to_column`].
 pub(crate) fn time_of_column(value: u64) -> i64 {
     (value ^ (1 << 63)) as i64
+}
+
+/// Milliseconds from a session's first row to its last, as the columns hold them.
+fn duration_to_column(session: &Session) -> u64 {
+    session.last.0.wrapping_sub(session.started.0) as u64
 }
 
 /// What a message id's column holds: 40 bits of its hash. The record decides in the end, and shorter values make the
@@ -391,10 +530,11 @@ mod tests {
         );
         let (keys, values) = (pack_small(&[2, 2, 5]), pack(&[7, 8, 7]));
         let pairs = Pairs { keys: Packed::open(&keys).unwrap(), values: Packed::open(&values).unwrap() };
-        let of = |key| pairs.of(key).collect::<Vec<_>>();
-        assert_eq!([of(1), of(2), of(5), of(6)], [vec![], vec![7, 8], vec![7], vec![]]);
+        let followed =
+            Followed { pairs, profile: Packed::default(), started: Packed::default(), duration: Packed::default() };
+        assert_eq!([1, 2, 5, 6].map(|key| followed.place_of(key)), [None, Some(0), Some(2), None]);
         let mut found = Vec::new();
-        pairs.among(&crate::packed::Numbers::new(vec![7]), |key, value| found.push((key, value)));
+        pairs.among(&packed::Numbers::new(vec![7]), |key, value| found.push((key, value)));
         assert_eq!(found, [(2, 7), (5, 7)]);
     }
 

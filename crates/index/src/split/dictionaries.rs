@@ -159,7 +159,7 @@ fn is_alike(a: &Negotiation, b: &Negotiation) -> bool {
 
 /// The dictionaries of a written split.
 pub(crate) struct Dictionaries<'a> {
-    pub(crate) replies: &'a [ReplyClass],
+    pub(crate) replies: Dictionary<'a>,
     pub(crate) names: Dictionary<'a>,
     pub(crate) hosts: Dictionary<'a>,
     pub(crate) mailboxes: Dictionary<'a>,
@@ -168,8 +168,8 @@ pub(crate) struct Dictionaries<'a> {
 }
 
 impl<'a> Dictionaries<'a> {
-    pub(crate) fn reply_class(&self, number: u32) -> Option<&'a ReplyClass> {
-        self.replies.get(number as usize)
+    pub(crate) fn reply_class(&self, number: u32) -> Option<ReplyClass<'a>> {
+        ReplyClass::decode(self.replies.text(number)?)
     }
 
     pub(crate) fn source(&self, number: u32) -> Option<(Arc<str>, [u8; 32])> {

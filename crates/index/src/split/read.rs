@@ -8,7 +8,7 @@ use tantivy::directory::{Directory, MmapDirectory, OwnedBytes, error::OpenReadEr
 
 use super::{
     bundle::Bundle,
-    columns::{Lists, Pairs, column, list, pair, time_of_column},
+    columns::{Followed, Lists, Pairs, column, followed, list, pair, time_of_column},
     dictionaries::{Dictionaries, FILES, shown},
     record::{self, Columns},
     records::{self, BlockCache, Records},
@@ -29,7 +29,6 @@ pub(crate) struct SplitReader {
     dictionaries: DictionaryFiles,
     /// By number, each read when it is first asked for: a split may have thousands, and most questions want few.
     profiles: OnceLock<Vec<OnceLock<Option<Box<Session>>>>>,
-    replies: OnceLock<Vec<ReplyClass>>,
     words: OnceLock<Option<WordsReader>>,
     blocks: BlockCache,
     count: u32,
@@ -63,7 +62,6 @@ impl SplitReader {
             bundle,
             dictionaries,
             profiles: OnceLock::new(),
-            replies: OnceLock::new(),
             words: OnceLock::new(),
             blocks: BlockCache::default(),
             count: 0,
@@ -97,9 +95,8 @@ impl SplitReader {
         slot.get_or_init(read).as_deref()
     }
 
-    /// What of a session's profile tells whether it can be a partner.
-    pub(crate) fn glance(&self, document: u32) -> Option<Glance> {
-        let number = u32::try_from(self.column(column::PROFILE).get(document)?).ok()?;
+    /// What of a profile tells whether its sessions can be partners.
+    pub(crate) fn glance(&self, number: u32) -> Option<Glance> {
         let profile = dictionary(&self.dictionaries.profiles).text(number)?;
         Glance::of(profile, dictionary(&self.dictionaries.negotiations))
     }
@@ -125,9 +122,21 @@ impl SplitReader {
         (0..dictionary(&self.dictionaries.profiles).len()).map(|number| self.profile(number.into()))
     }
 
-    /// The distinct classes of replies.
-    pub(crate) fn replies(&self) -> &[ReplyClass] {
-        self.replies.get_or_init(|| decode_all(&self.dictionaries.replies, ReplyClass::decode))
+    /// The distinct classes of replies with their numbers; one that cannot be read is left out, and the sessions that
+    /// refer to it are reported as damaged.
+    pub(crate) fn reply_classes(&self) -> impl Iterator<Item = (u32, ReplyClass<'_>)> {
+        let classes = dictionary(&self.dictionaries.replies);
+        (0..classes.len()).filter_map(move |number| Some((number, ReplyClass::decode(classes.text(number)?)?)))
+    }
+
+    /// A class of replies.
+    pub(crate) fn reply_class(&self, number: u32) -> Option<ReplyClass<'_>> {
+        ReplyClass::decode(dictionary(&self.dictionaries.replies).text(number)?)
+    }
+
+    /// Numbers of the classes of replies that satisfy a predicate.
+    pub(crate) fn reply_classes_with(&self, predicate: impl Fn(&ReplyClass<'_>) -> bool) -> Vec<u32> {
+        self.reply_classes().filter(|(_, class)| predicate(class)).map(|(number, _)| number).collect()
     }
 
     pub(crate) fn names(&self) -> Dictionary<'_> {
@@ -150,6 +159,17 @@ impl SplitReader {
     /// Pairs by the names of their files.
     pub(crate) fn pairs(&self, (keys, values): pair::Name) -> Pairs<'_> {
         Pairs { keys: self.column(keys), values: self.column(values) }
+    }
+
+    /// Followed pairs by the names of their files.
+    pub(crate) fn followed(&self, name: &followed::Name) -> Followed<'_> {
+        let followed::Name { pairs, profile, started, duration } = *name;
+        Followed {
+            pairs: self.pairs(pairs),
+            profile: self.column(profile),
+            started: self.column(started),
+            duration: self.column(duration),
+        }
     }
 
     /// Lists by the names of their files.
@@ -245,7 +265,7 @@ impl SplitReader {
 
     fn dictionaries(&self) -> Dictionaries<'_> {
         Dictionaries {
-            replies: self.replies(),
+            replies: dictionary(&self.dictionaries.replies),
             names: self.names(),
             hosts: self.hosts(),
             mailboxes: self.mailboxes(),
@@ -294,9 +314,4 @@ impl Times<'_> {
 /// Checked when the split was opened; bytes that are none give no texts.
 fn dictionary(bytes: &OwnedBytes) -> Dictionary<'_> {
     Dictionary::open(bytes).unwrap_or_default()
-}
-
-/// Entries of a damaged dictionary end the list, and the sessions that refer to them are reported as damaged.
-fn decode_all<T>(bytes: &OwnedBytes, decode: impl Fn(&[u8]) -> Option<T>) -> Vec<T> {
-    dictionary(bytes).iter().map_while(|(_, text)| decode(text)).collect()
 }
