@@ -49,17 +49,8 @@ pub(crate) fn write_store(folder: &Path, sessions: &[Session]) -> u64 {
     let writer = Writer::open(folder).unwrap();
     let mut sink = writer.sink();
     sessions.iter().for_each(|session| sink.add(session));
-    let run = Run {
-        sinks: vec![sink],
-        open: None,
-        replaced: Vec::new(),
-        sources: Vec::new(),
-        files: Vec::new(),
-        newest: Vec::new(),
-        certificates: Vec::new(),
-        summary: String::new(),
-    };
-    let published = writer.publish(run).unwrap();
+    let published = writer.publish(Run { sinks: vec![sink], ..Run::default() }).unwrap();
+    writer.close().unwrap();
     assert_eq!(published.splits, 1);
     published.bytes
 }

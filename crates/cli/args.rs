@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    commands::{certs, completions, generate, index, search, show},
+    commands::{certs, completions, generate, index, prune, search, show, verify},
     console::OutputOptions,
 };
 
@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Search(search::SearchArgs),
     Show(show::ShowArgs),
     Certs(certs::CertsArgs),
+    Verify(verify::VerifyArgs),
+    Prune(prune::PruneArgs),
     Generate(generate::GenerateArgs),
     Completions(completions::CompletionsArgs),
     /// Print the manual page

@@ -11,9 +11,9 @@ use std::{
 };
 
 use anyhow::Context;
-use index::{FileRecord, Run, SourceRecord, SplitSink, StoreError, StoredPart, Writer};
+use index::{FileRecord, OldSessions, Run, SourceRecord, SplitSink, StoreError, StoredPart, Writer};
 use ingest::{
-    ContentHash, Identity, IncompleteSession, Known, KnownSource, Options, Outcome, Part, Progress, Sink,
+    ContentHash, Identity, IncompleteSession, Known, KnownSource, NothingKnown, Options, Outcome, Part, Progress, Sink,
     StoredSession, discover::Stamp, summary::Summary,
 };
 use smtplog::{Session, SessionId, Stream, Timestamp};
@@ -21,20 +21,84 @@ use smtplog::{Session, SessionId, Stream, Timestamp};
 /// Reads the paths into the store. What could not be read is in the summary; an error means that nothing was
 /// published.
 pub(crate) fn index(
-    writer: Writer,
+    mut writer: Writer,
     paths: &[PathBuf],
     options: &Options,
     progress: &Progress,
+    takes_expired: bool,
 ) -> anyhow::Result<Summary> {
+    if takes_expired {
+        writer.take_expired();
+    }
     let earlier = Earlier { writer: &writer, error: Mutex::new(None), failed: AtomicBool::new(false) };
     let outcome = ingest::run(paths, options, &earlier, progress, || StoreSink(writer.sink()))
         .with_context(|| format!("cannot start {} threads", options.threads))?;
     if let Some(error) = earlier.error.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
         return Err(error).context("cannot ask the store what it holds");
     }
-    let (run, summary) = run_of(outcome);
-    writer.publish(run).context("cannot publish what was read")?;
+    let (run, mut summary) = run_of(outcome);
+    let published = writer.publish(run).context("cannot publish what was read")?;
+    summary.expired = published.expired;
+    if takes_expired {
+        summary.taken_again = take_again(&writer, paths, options, progress)?;
+    }
+    if published.splits > 0 || summary.taken_again > 0 {
+        writer.merge().context("what was read is published, but splits could not be merged")?;
+    }
+    writer.close().context("cannot close the catalog")?;
     Ok(summary)
+}
+
+/// Reads all the paths once more for the sessions from before the horizon that the store does not have. Their sources
+/// are known, and no more of these is taken here.
+fn take_again(writer: &Writer, paths: &[PathBuf], options: &Options, progress: &Progress) -> anyhow::Result<u64> {
+    let lacking = writer.old_sessions().context("cannot ask the store what it holds")?;
+    let sink = || OldSink { sink: writer.sink(), lacking: lacking.clone(), sessions: 0, rows: 0 };
+    let outcome = ingest::run(paths, options, &NothingKnown, progress, sink)
+        .with_context(|| format!("cannot start {} threads", options.threads))?;
+    let Outcome { mut sinks, open, certificates, .. } = outcome;
+    if let Some(sink) = sinks.first_mut() {
+        open.into_iter().for_each(|one| sink.incomplete(one));
+    }
+    let (sessions, rows) =
+        sinks.iter().fold((0, 0), |(sessions, rows), sink| (sessions + sink.sessions, rows + sink.rows));
+    let sinks = sinks.into_iter().map(|sink| sink.sink).collect();
+    let run = Run { sinks, certificates, rows_again: rows, ..Run::default() };
+    writer.publish(run).context("cannot publish what was taken again")?;
+    Ok(sessions)
+}
+
+/// Takes old sessions that the store lacks.
+struct OldSink {
+    sink: SplitSink,
+    lacking: OldSessions,
+    sessions: u64,
+    rows: u64,
+}
+
+impl OldSink {
+    fn takes(&mut self, session: &Session) -> bool {
+        let is_lacking = self.lacking.lack(session);
+        if is_lacking {
+            self.sessions += 1;
+            self.rows += session.records;
+        }
+        is_lacking
+    }
+}
+
+impl Sink for OldSink {
+    fn session(&mut self, session: Session) {
+        if self.takes(&session) {
+            self.sink.add(&session);
+        }
+    }
+
+    fn incomplete(&mut self, incomplete: IncompleteSession) {
+        if self.takes(&incomplete.session) {
+            self.sink.add_given_up(&incomplete.session, &stored_parts(incomplete.parts));
+        }
+    }
 }
 
 fn run_of(outcome: Outcome<StoreSink>) -> (Run, Summary) {
@@ -56,6 +120,7 @@ fn run_of(outcome: Outcome<StoreSink>) -> (Run, Summary) {
         files,
         newest,
         certificates,
+        rows_again: 0,
         summary: String::new(),
     };
     (run, summary)
@@ -73,6 +138,8 @@ fn source_record(source: &ingest::SourceOutcome) -> SourceRecord {
         hash: source.hash.0,
         kept: source.counts.kept,
         rejected: source.counts.rejected,
+        provisional: source.provisional_kept,
+        is_read: source.read_from.is_some() || source.provisional > 0,
         from_beginning: source.read_from == Some(0),
         path: source.stamp.path.clone(),
         member: source.member.clone(),

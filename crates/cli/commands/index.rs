@@ -33,6 +33,9 @@ pub(crate) struct IndexArgs {
     /// The transport service of logs whose folders do not say
     #[arg(long, value_name = "ROLE", value_parser = role_parser())]
     role: Option<Role>,
+    /// Take sessions from before the store's horizon, too, which `prune` set; the next `prune` drops them again
+    #[arg(long, conflicts_with = "dry_run")]
+    reindex: bool,
     /// Read everything and keep nothing
     #[arg(long)]
     dry_run: bool,
@@ -66,7 +69,7 @@ pub(crate) fn run(args: &IndexArgs, settings: &Settings) -> anyhow::Result<Outco
     let begin = Instant::now();
     let summary = progress::shown(&settings.console, done, || match args.dry_run {
         true => dry_run(&args.paths, &options, &progress),
-        false => index(&args.paths, settings, &options, &progress),
+        false => index(args, settings, &options, &progress),
     })?;
     let report = Report { summary: &summary, time: begin.elapsed(), paths: &args.paths };
     report.print(&settings.console, args.json)?;
@@ -96,9 +99,9 @@ fn outcome(summary: &Summary, strict: bool) -> Outcome {
     if is_lax && (is_strict || !strict) { Outcome::Done } else { Outcome::Partial }
 }
 
-fn index(paths: &[PathBuf], settings: &Settings, options: &Options, progress: &Progress) -> anyhow::Result<Summary> {
+fn index(args: &IndexArgs, settings: &Settings, options: &Options, progress: &Progress) -> anyhow::Result<Summary> {
     let writer = Writer::open(&settings.store)?;
-    store::index(writer, paths, options, progress)
+    store::index(writer, &args.paths, options, progress, args.reindex)
 }
 
 fn dry_run(paths: &[PathBuf], options: &Options, progress: &Progress) -> anyhow::Result<Summary> {

@@ -5,8 +5,10 @@ pub(crate) mod completions;
 pub(crate) mod generate;
 pub(crate) mod index;
 pub(crate) mod man;
+pub(crate) mod prune;
 pub(crate) mod search;
 pub(crate) mod show;
+pub(crate) mod verify;
 
 use std::path::Path;
 
@@ -22,6 +24,8 @@ pub(crate) fn run(command: &Command, settings: &Settings) -> anyhow::Result<Outc
         Command::Search(args) => search::run(args, settings),
         Command::Show(args) => show::run(args, settings),
         Command::Certs(args) => certs::run(args, settings),
+        Command::Verify(args) => verify::run(args, settings),
+        Command::Prune(args) => prune::run(args, settings),
         Command::Generate(args) => generate::run(args, settings),
         Command::Completions(args) => completions::run(args, settings),
         Command::Man => man::run(settings),

@@ -5,10 +5,15 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, params};
+use rustc_hash::FxHashMap;
 use smtplog::{Direction, Role, SessionId, Stream, Thumbprint, Timestamp, certificate::Certificate};
 
-use crate::StoreError;
+use crate::{
+    StoreError,
+    migrate::{OLDEST_LAYOUT, migrate},
+    split::write::SplitMeta,
+};
 
 /// Layout of the catalog and the splits. A program refuses what is newer than it knows.
 pub(crate) const LAYOUT: i64 = 3;
@@ -33,7 +38,8 @@ CREATE TABLE IF NOT EXISTS certificate_splits (
     thumbprint BLOB NOT NULL, split INTEGER NOT NULL, PRIMARY KEY (thumbprint, split)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sources (
     identity BLOB PRIMARY KEY, stream INTEGER NOT NULL, consumed INTEGER NOT NULL, hash BLOB NOT NULL,
-    kept INTEGER NOT NULL, rejected INTEGER NOT NULL, path TEXT NOT NULL, member TEXT, file TEXT NOT NULL) WITHOUT ROWID;
+    kept INTEGER NOT NULL, rejected INTEGER NOT NULL, path TEXT NOT NULL, member TEXT, file TEXT NOT NULL,
+    provisional INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS files (
     path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
     recorded_ns INTEGER NOT NULL) WITHOUT ROWID;
@@ -59,6 +65,8 @@ pub(crate) struct SplitRow {
     pub(crate) min_time: Timestamp,
     pub(crate) max_time: Timestamp,
     pub(crate) has_via: bool,
+    /// Whether it holds the sessions that are open.
+    pub(crate) is_open: bool,
 }
 
 /// Path of the catalog within a store.
@@ -68,10 +76,13 @@ pub(crate) fn path(store: &Path) -> PathBuf {
 
 /// Opens the catalog for the one writer, making it if there is none.
 pub(crate) fn open_for_writing(store: &Path) -> Result<Connection, StoreError> {
-    let connection = Connection::open(path(store))?;
+    let mut connection = Connection::open(path(store))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    check_layout(&connection, store)?;
+    match check_layout(&connection, store) {
+        Err(StoreError::Older { found, .. }) if found >= OLDEST_LAYOUT => migrate(&mut connection, store, found)?,
+        checked => checked?,
+    }
     connection.execute_batch(TABLES)?;
     connection.execute("INSERT OR IGNORE INTO meta VALUES ('layout', ?1)", [LAYOUT])?;
     Ok(connection)
@@ -124,9 +135,50 @@ fn check_layout(connection: &Connection, store: &Path) -> Result<(), StoreError>
     }
 }
 
+/// What the catalog keeps one of.
+#[derive(Clone, Copy)]
+pub(crate) enum Meta {
+    /// Sessions that started before this time are left out, milliseconds since 1970-01-01 UTC.
+    Horizon,
+    /// Rows of sessions that were pruned or expired: they are counted at their sources and in no session.
+    RowsGone,
+    /// Times that rows were lost count of, because a source changed under its known content or a damaged split was
+    /// pruned.
+    RowsUnknown,
+}
+
+impl Meta {
+    fn key(self) -> &'static str {
+        match self {
+            Meta::Horizon => "horizon",
+            Meta::RowsGone => "rows_gone",
+            Meta::RowsUnknown => "rows_unknown",
+        }
+    }
+
+    pub(crate) fn get(self, connection: &Connection) -> Result<Option<i64>, StoreError> {
+        let sql = "SELECT value FROM meta WHERE key = ?1";
+        Ok(connection.prepare_cached(sql)?.query_row([self.key()], |row| row.get(0)).optional()?)
+    }
+
+    pub(crate) fn set(self, connection: &Connection, value: i64) -> Result<(), StoreError> {
+        let sql = "INSERT OR REPLACE INTO meta VALUES (?1, ?2)";
+        connection.prepare_cached(sql)?.execute(params![self.key(), value])?;
+        Ok(())
+    }
+
+    pub(crate) fn add(self, connection: &Connection, more: i64) -> Result<(), StoreError> {
+        if more == 0 {
+            return Ok(());
+        }
+        self.set(connection, self.get(connection)?.unwrap_or(0) + more)
+    }
+}
+
 /// All published splits, oldest first.
 pub(crate) fn splits(connection: &Connection) -> Result<Vec<SplitRow>, StoreError> {
-    let sql = "SELECT id, name, bytes, sessions, min_time, max_time, has_via FROM splits ORDER BY min_time, id";
+    let sql =
+        "SELECT id, name, bytes, sessions, min_time, max_time, has_via, is_open FROM splits ORDER BY min_time, id";
     let mut statement = connection.prepare(sql)?;
     let rows = statement.query_map([], |row| {
         Ok(SplitRow {
@@ -137,9 +189,50 @@ pub(crate) fn splits(connection: &Connection) -> Result<Vec<SplitRow>, StoreErro
             min_time: Timestamp(row.get(4)?),
             max_time: Timestamp(row.get(5)?),
             has_via: row.get(6)?,
+            is_open: row.get(7)?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Names a split, whose file has to be durable.
+pub(crate) fn put_split(transaction: &Transaction<'_>, split: &SplitMeta, is_open: bool) -> Result<(), StoreError> {
+    let sql = "INSERT INTO splits (name, bytes, sessions, min_time, max_time, has_via, is_open)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    transaction.prepare_cached(sql)?.execute(params![
+        split.name,
+        split.bytes as i64,
+        split.sessions,
+        split.min_time.0,
+        split.max_time.0,
+        split.has_via,
+        is_open
+    ])?;
+    let id = transaction.last_insert_rowid();
+    for (stream, least, greatest) in &split.streams {
+        let stream = stream_id(transaction, stream)?;
+        let sql = "INSERT INTO split_streams VALUES (?1, ?2, ?3, ?4)";
+        transaction.prepare_cached(sql)?.execute(params![id, stream, least.0 as i64, greatest.0 as i64])?;
+    }
+    for thumbprint in &split.thumbprints {
+        let sql = "INSERT INTO certificate_splits VALUES (?1, ?2)";
+        transaction.prepare_cached(sql)?.execute(params![thumbprint.0, id])?;
+    }
+    Ok(())
+}
+
+/// Takes a split away from readers to come; its file stays for those that have opened the catalog already.
+pub(crate) fn drop_split(transaction: &Transaction<'_>, id: i64, now_ms: i64) -> Result<(), StoreError> {
+    let sql = "INSERT OR REPLACE INTO dropped_splits SELECT name, ?2 FROM splits WHERE id = ?1";
+    transaction.prepare_cached(sql)?.execute([id, now_ms])?;
+    for sql in [
+        "DELETE FROM split_streams WHERE split = ?1",
+        "DELETE FROM certificate_splits WHERE split = ?1",
+        "DELETE FROM splits WHERE id = ?1",
+    ] {
+        transaction.prepare_cached(sql)?.execute([id])?;
+    }
+    Ok(())
 }
 
 /// Ids of the splits in which a certificate occurs whose thumbprint lies between two.
@@ -152,6 +245,31 @@ pub(crate) fn splits_with(
     let mut statement = connection.prepare_cached(sql)?;
     let rows = statement.query_map(params![least.0, greatest.0], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Certificates of a split, in order.
+pub(crate) fn thumbprints_of(connection: &Connection, split: i64) -> Result<Vec<Thumbprint>, StoreError> {
+    let sql = "SELECT thumbprint FROM certificate_splits WHERE split = ?1 ORDER BY thumbprint";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map([split], |row| Ok(Thumbprint(row.get(0)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Streams of a split with their least and greatest session ids, in order.
+pub(crate) fn streams_of(
+    connection: &Connection,
+    split: i64,
+) -> Result<Vec<(Stream, SessionId, SessionId)>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT stream, least, greatest FROM split_streams WHERE split = ?1")?;
+    let rows: Vec<(i64, i64, i64)> =
+        statement.query_map([split], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect::<Result<_, _>>()?;
+    let known = |(id, least, greatest): (i64, i64, i64)| {
+        Ok((stream(connection, id)?, SessionId(least as u64), SessionId(greatest as u64)))
+    };
+    let mut streams = rows.into_iter().map(known).collect::<Result<Vec<_>, StoreError>>()?;
+    streams.sort_unstable();
+    Ok(streams)
 }
 
 /// Every certificate that logs name.
@@ -240,10 +358,14 @@ pub(crate) fn repeated_keys(connection: &Connection) -> Result<Vec<(Stream, Sess
 }
 
 /// Documents that others replaced, by split.
-pub(crate) fn superseded(connection: &Connection) -> Result<Vec<(String, u32)>, StoreError> {
-    let mut statement = connection.prepare("SELECT split, document FROM superseded")?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+pub(crate) fn masked(connection: &Connection) -> Result<FxHashMap<String, Vec<u32>>, StoreError> {
+    let mut statement = connection.prepare("SELECT split, document FROM superseded ORDER BY split, document")?;
+    let mut rows = statement.query([])?;
+    let mut masked: FxHashMap<String, Vec<u32>> = FxHashMap::default();
+    while let Some(row) = rows.next()? {
+        masked.entry(row.get(0)?).or_default().push(row.get(1)?);
+    }
+    Ok(masked)
 }
 
 #[cfg(test)]
@@ -256,7 +378,7 @@ mod tests {
         assert!(matches!(open_for_reading(store.path()), Err(StoreError::NotFound { .. })));
         let connection = open_for_writing(store.path()).unwrap();
         assert!(open_for_reading(store.path()).is_ok());
-        for (layout, is_newer) in [(LAYOUT + 1, true), (LAYOUT - 1, false)] {
+        for (layout, is_newer) in [(LAYOUT + 1, true), (OLDEST_LAYOUT - 1, false)] {
             connection.execute("UPDATE meta SET value = ?1 WHERE key = 'layout'", [layout]).unwrap();
             for opened in [open_for_reading(store.path()), open_for_writing(store.path())] {
                 match opened {

@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use crate::migrate::OLDEST_LAYOUT;
+
 /// An error of the store.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -23,7 +25,11 @@ pub enum StoreError {
         known: i64,
     },
     /// The store was written by a version whose layout is not read any more.
-    #[error("the store at {} has the old layout {found}; index the logs into a new one", dir.display())]
+    #[error(
+        "the store at {} has the old layout {found}; {}",
+        dir.display(),
+        if *found < OLDEST_LAYOUT { "index the logs into a new one" } else { "the next 'smtptrail index' updates it" }
+    )]
     Older {
         /// The folder.
         dir: PathBuf,

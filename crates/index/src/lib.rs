@@ -1,24 +1,35 @@
 //! The store of sessions: what is kept of them, how they are asked for, and how they are found.
 
+mod again;
 mod catalog;
 mod codec;
 mod dictionary;
 mod error;
 mod execute;
+mod expiry;
 mod fragments;
 mod group;
+mod merge;
+mod migrate;
 mod packed;
 mod parallel;
 mod partners;
 mod profile;
+mod prune;
 pub mod query;
+mod rewrite;
 mod sessions;
 mod split;
 mod store;
+mod verify;
 mod writer;
 
+pub use again::OldSessions;
 pub use error::StoreError;
 pub use fragments::{StoredFragments, StoredPart};
 pub use group::{GroupRow, Groups, Over};
-pub use store::{CertificateRow, Hits, Location, MissingSplit, SearchOptions, Sort, Store, StoreInfo};
+pub use merge::Merged;
+pub use prune::Pruned;
+pub use store::{CertificateRow, Hits, Location, MissingSplit, RecordedSource, SearchOptions, Sort, Store, StoreInfo};
+pub use verify::{Fault, Verified};
 pub use writer::{FileRecord, KnownSource, Published, Run, SourceRecord, SplitSink, Writer};

@@ -93,6 +93,19 @@ pub struct Location {
     pub member: Option<String>,
 }
 
+/// A source, as far as runs have read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedSource {
+    /// The file where it was seen last.
+    pub path: PathBuf,
+    /// The archive's member, if it is one.
+    pub member: Option<String>,
+    /// Decompressed bytes consumed.
+    pub consumed: u64,
+    /// Their hash.
+    pub hash: u128,
+}
+
 /// What a store holds.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StoreInfo {
@@ -110,7 +123,7 @@ pub struct StoreInfo {
 
 /// A snapshot of a store. Splits are opened when they are first needed and stay open.
 pub struct Store {
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
     catalog: Mutex<Connection>,
     pub(crate) splits: Vec<SplitRow>,
     pub(crate) masked: FxHashMap<String, Vec<u32>>,
@@ -126,10 +139,7 @@ impl Store {
         let catalog = catalog::open_for_reading(dir)?;
         catalog.execute_batch("BEGIN")?; // All that follows is of one moment.
         let splits = catalog::splits(&catalog)?;
-        let mut masked: FxHashMap<String, Vec<u32>> = FxHashMap::default();
-        for (split, document) in catalog::superseded(&catalog)? {
-            masked.entry(split).or_default().push(document);
-        }
+        let masked = catalog::masked(&catalog)?;
         let repeated = catalog::repeated_keys(&catalog)?;
         let first_of_key = repeated.into_iter().map(|(stream, id, first)| ((stream, id), first)).collect();
         Ok(Store {
@@ -223,6 +233,20 @@ impl Store {
         Ok(used.into_iter().map(|(thumbprint, one)| one.row(known(thumbprint))).collect())
     }
 
+    /// Every source that runs have read.
+    pub fn sources(&self) -> Result<Vec<RecordedSource>, StoreError> {
+        let catalog = self.catalog();
+        let mut statement =
+            catalog.prepare("SELECT path, member, consumed, hash FROM sources ORDER BY path, member")?;
+        let rows = statement.query_map([], |row| {
+            let path: String = row.get(0)?;
+            let (consumed, hash): (i64, [u8; 16]) = (row.get(2)?, row.get(3)?);
+            let hash = u128::from_le_bytes(hash);
+            Ok(RecordedSource { path: path.into(), member: row.get(1)?, consumed: consumed as u64, hash })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// Where a source lies now.
     pub fn locate(&self, identity: &[u8; 32]) -> Result<Option<Location>, StoreError> {
         let catalog = self.catalog();
@@ -233,7 +257,7 @@ impl Store {
         Ok(row.map(|(path, member)| Location { path: path.into(), member }))
     }
 
-    fn catalog(&self) -> MutexGuard<'_, Connection> {
+    pub(crate) fn catalog(&self) -> MutexGuard<'_, Connection> {
         self.catalog.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 

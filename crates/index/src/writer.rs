@@ -14,7 +14,9 @@ use smtplog::{Session, SessionId, Stream, Timestamp, certificate::Certificate};
 use ulid::Ulid;
 
 use crate::{
-    StoreError, catalog,
+    StoreError,
+    catalog::{self, Meta},
+    expiry::Expiry,
     fragments::{self, StoredFragments, StoredPart},
     split::{
         columns::column,
@@ -58,7 +60,11 @@ pub struct SourceRecord {
     pub kept: u64,
     /// Rows that could not be read, in this run.
     pub rejected: u64,
-    /// Whether it was read from its beginning, so that the rows replace what was counted before.
+    /// Rows among `kept` whose line has no end yet: 0 or 1. Once it has, they are read again.
+    pub provisional: u64,
+    /// Whether something of it was read in this run.
+    pub is_read: bool,
+    /// Whether it was read from its beginning. If it was known, its content has changed.
     pub from_beginning: bool,
     /// The file that holds it.
     pub path: PathBuf,
@@ -80,6 +86,7 @@ pub struct KnownSource {
 }
 
 /// What a run publishes.
+#[derive(Default)]
 pub struct Run {
     /// The workers' sinks.
     pub sinks: Vec<SplitSink>,
@@ -95,6 +102,8 @@ pub struct Run {
     pub newest: Vec<(Arc<Stream>, Timestamp)>,
     /// Certificates that the logs name.
     pub certificates: Vec<Certificate>,
+    /// Rows of sessions that had been pruned or had expired, and are taken again: their sources count them already.
+    pub rows_again: u64,
     /// What the run did, as JSON.
     pub summary: String,
 }
@@ -106,12 +115,16 @@ pub struct Published {
     pub splits: u64,
     /// Bytes of them.
     pub bytes: u64,
+    /// Sessions that were left out, because they began before the store's horizon.
+    pub expired: u64,
 }
 
 /// The store, held by the one run that writes to it.
 pub struct Writer {
     dir: PathBuf,
     connection: Mutex<Connection>,
+    expiry: Arc<Expiry>,
+    swept: u64,
     /// Held until the run ends; the kernel frees it if the process dies.
     _lock: File,
 }
@@ -123,6 +136,7 @@ pub struct SplitSink {
     current_name: String,
     finished: Vec<SplitMeta>,
     given_up: Vec<GivenUp>,
+    expiry: Arc<Expiry>,
     error: Option<StoreError>,
 }
 
@@ -141,19 +155,56 @@ impl Writer {
         fs::create_dir_all(&splits).map_err(|source| StoreError::Write { path: splits.clone(), source })?;
         let lock = lock(dir)?;
         let connection = catalog::open_for_writing(dir)?;
-        let writer = Writer { dir: dir.to_owned(), connection: Mutex::new(connection), _lock: lock };
-        writer.sweep()?;
+        let expiry = Arc::new(Expiry::before(Meta::Horizon.get(&connection)?.map(Timestamp)));
+        let connection = Mutex::new(connection);
+        let mut writer = Writer { dir: dir.to_owned(), connection, expiry, swept: 0, _lock: lock };
+        writer.swept = writer.sweep()?;
         // Nobody else writes, and each of the thousands of questions to come would lock and unlock the file.
         writer.connection().execute_batch("BEGIN")?;
         Ok(writer)
     }
 
-    fn connection(&self) -> MutexGuard<'_, Connection> {
+    pub(crate) fn connection(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Removes files that no transaction named, left by a run that was killed, and splits replaced a while ago.
-    fn sweep(&self) -> Result<(), StoreError> {
+    pub(crate) fn splits_folder(&self) -> PathBuf {
+        self.dir.join("splits")
+    }
+
+    /// Does something in one transaction.
+    pub(crate) fn write<T>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut connection = self.connection();
+        if !connection.is_autocommit() {
+            connection.execute_batch("COMMIT")?; // What has only read.
+        }
+        let transaction = connection.transaction()?;
+        let done = work(&transaction)?;
+        transaction.commit()?;
+        Ok(done)
+    }
+
+    /// Ends the work on the store. Leaves no log beside the catalog, so that it can be read where it cannot be written.
+    pub fn close(self) -> Result<(), StoreError> {
+        let connection = self.connection();
+        if !connection.is_autocommit() {
+            connection.execute_batch("COMMIT")?;
+        }
+        let _: (i64, i64, i64) = connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        Ok(())
+    }
+
+    /// Files that were removed when the store was opened: leftovers of a run that was killed, and splits replaced a while
+    /// ago.
+    pub fn swept(&self) -> u64 {
+        self.swept
+    }
+
+    fn sweep(&self) -> Result<u64, StoreError> {
         let connection = self.connection();
         let mut statement = connection.prepare("DELETE FROM dropped_splits WHERE dropped_ms < ?1")?;
         statement.execute([now_ms() - DROPPED_KEPT_MS])?;
@@ -161,14 +212,21 @@ impl Writer {
         let mut is_named = connection.prepare(sql)?;
         let folder = self.dir.join("splits");
         let entries = fs::read_dir(&folder).map_err(|source| StoreError::Read { path: folder.clone(), source })?;
+        let mut swept = 0;
         for entry in entries.flatten() {
             let path = entry.path();
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             if !is_named.exists([&name])? {
                 fs::remove_file(&path).map_err(|source| StoreError::Write { path, source })?;
+                swept += 1;
             }
         }
-        Ok(())
+        Ok(swept)
+    }
+
+    /// From now on nothing expires: what began before the horizon is taken like the rest.
+    pub fn take_expired(&mut self) {
+        self.expiry = Arc::new(Expiry::before(None));
     }
 
     /// Whether a file is as an earlier run recorded it.
@@ -225,6 +283,11 @@ impl Writer {
                 stored.extend(stored_rows(&connection, &folder, &by_key, params![id, session.0 as i64])?);
             }
         }
+        for one in &stored {
+            if let Some(part) = one.parts.first() {
+                self.expiry.note_stored(&one.stream, one.session, part.span.first_time);
+            }
+        }
         Ok(stored)
     }
 
@@ -236,13 +299,18 @@ impl Writer {
             current_name: String::new(),
             finished: Vec::new(),
             given_up: Vec::new(),
+            expiry: Arc::clone(&self.expiry),
             error: None,
         }
     }
 
     /// Publishes a run: first its files are made durable, then one transaction names them.
-    pub fn publish(self, run: Run) -> Result<Published, StoreError> {
-        let Run { sinks, open, replaced, sources, files, newest, certificates, summary } = run;
+    pub fn publish(&self, run: Run) -> Result<Published, StoreError> {
+        let Run { sinks, open, replaced, sources, files, newest, certificates, rows_again, summary } = run;
+        let open = open.map(|mut sessions| {
+            sessions.retain(|(session, _)| !self.expiry.leaves_out(session));
+            sessions
+        });
         let finished = finish_all(sinks)?;
         let mut splits: Vec<SplitMeta> = Vec::new();
         let mut given_up = Vec::new();
@@ -251,43 +319,38 @@ impl Writer {
             given_up.extend(sink.given_up);
         }
         let mut open_split = match &open {
-            Some(sessions) => open_split(&self.dir.join("splits"), sessions)?,
+            Some(sessions) => open_split(&self.splits_folder(), sessions)?,
             None => None,
         };
-        sync_folder(&self.dir.join("splits"))?;
+        sync_folder(&self.splits_folder())?;
         let published = Published {
             splits: splits.len() as u64,
             bytes: splits.iter().chain(&open_split).map(|split| split.bytes).sum(),
+            expired: self.expiry.left_out().sessions,
         };
-        let mut connection = self.connection.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        connection.execute_batch("COMMIT")?; // What has only read.
-        let transaction = connection.transaction()?;
-        drop_replaced(&transaction, &replaced, open.is_some())?;
-        put_repeated_keys(&transaction, &self.dir, &mut splits, open_split.as_mut())?;
-        for split in &splits {
-            put_split(&transaction, split, false)?;
-        }
-        if let Some(split) = &open_split {
-            put_split(&transaction, split, true)?;
-        }
-        put_given_up(&transaction, &given_up)?;
-        put_open(&transaction, open.unwrap_or_default())?;
-        put_sources(&transaction, &sources)?;
-        put_files(&transaction, &files)?;
-        for (stream, time) in newest {
-            let id = catalog::stream_id(&transaction, &stream)?;
-            transaction.prepare_cached("UPDATE streams SET newest = ?2 WHERE id = ?1")?.execute(params![id, time.0])?;
-        }
-        for certificate in &certificates {
-            catalog::put_certificate(&transaction, certificate)?;
-        }
-        transaction
-            .prepare_cached("INSERT INTO runs (ended_ms, summary) VALUES (?1, ?2)")?
-            .execute(params![now_ms(), summary])?;
-        transaction.commit()?;
-        // Leaves no log behind, so that the store can be read where it cannot be written.
-        let _: (i64, i64, i64) = connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        self.write(|transaction| {
+            drop_replaced(transaction, &replaced, open.is_some())?;
+            put_repeated_keys(transaction, &self.dir, &mut splits, open_split.as_mut())?;
+            for split in &splits {
+                catalog::put_split(transaction, split, false)?;
+            }
+            if let Some(split) = &open_split {
+                catalog::put_split(transaction, split, true)?;
+            }
+            put_given_up(transaction, &given_up)?;
+            put_open(transaction, open.unwrap_or_default())?;
+            put_sources(transaction, &sources)?;
+            put_files(transaction, &files)?;
+            put_newest(transaction, &newest)?;
+            Meta::RowsGone.add(transaction, self.expiry.left_out().rows as i64 - rows_again as i64)?;
+            for certificate in &certificates {
+                catalog::put_certificate(transaction, certificate)?;
+            }
+            transaction
+                .prepare_cached("INSERT INTO runs (ended_ms, summary) VALUES (?1, ?2)")?
+                .execute(params![now_ms(), summary])?;
+            Ok(())
+        })?;
         Ok(published)
     }
 }
@@ -309,6 +372,9 @@ impl SplitSink {
     fn add_document(&mut self, session: &Session, parts: Option<Vec<u8>>) -> Option<(String, u32)> {
         if self.error.is_some() {
             return None; // The run has failed already; publishing says why.
+        }
+        if self.expiry.leaves_out(session) {
+            return None;
         }
         match self.try_add(session, parts) {
             Ok(place) => Some(place),
@@ -370,7 +436,7 @@ fn open_split(folder: &Path, sessions: &[(Session, Vec<StoredPart>)]) -> Result<
     writer.finish(folder, Ulid::generate().to_string()).map(Some)
 }
 
-fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
     synced.map_err(|source| StoreError::Write { path: folder.to_owned(), source })
 }
@@ -391,7 +457,7 @@ fn lock(dir: &Path) -> Result<File, StoreError> {
     Ok(file)
 }
 
-fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     now_ns() / 1_000_000
 }
 
@@ -442,38 +508,9 @@ fn drop_replaced(transaction: &Transaction<'_>, replaced: &[u64], open: bool) ->
         transaction.prepare_cached("DELETE FROM fragments WHERE id = ?1")?.execute([handle as i64])?;
     }
     if open {
-        let drop = "INSERT OR REPLACE INTO dropped_splits SELECT name, ?1 FROM splits WHERE is_open";
-        transaction.execute(drop, [now_ms()])?;
-        for table in ["split_streams", "certificate_splits"] {
-            let sql = format!("DELETE FROM {table} WHERE split IN (SELECT id FROM splits WHERE is_open)");
-            transaction.execute(&sql, [])?;
+        for split in catalog::splits(transaction)?.iter().filter(|split| split.is_open) {
+            catalog::drop_split(transaction, split.id, now_ms())?;
         }
-        transaction.execute("DELETE FROM splits WHERE is_open", [])?;
-    }
-    Ok(())
-}
-
-fn put_split(transaction: &Transaction<'_>, split: &SplitMeta, is_open: bool) -> Result<(), StoreError> {
-    let sql = "INSERT INTO splits (name, bytes, sessions, min_time, max_time, has_via, is_open)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-    transaction.prepare_cached(sql)?.execute(params![
-        split.name,
-        split.bytes as i64,
-        split.sessions,
-        split.min_time.0,
-        split.max_time.0,
-        split.has_via,
-        is_open
-    ])?;
-    let id = transaction.last_insert_rowid();
-    for (stream, least, greatest) in &split.streams {
-        let stream = catalog::stream_id(transaction, stream)?;
-        let sql = "INSERT INTO split_streams VALUES (?1, ?2, ?3, ?4)";
-        transaction.prepare_cached(sql)?.execute(params![id, stream, least.0 as i64, greatest.0 as i64])?;
-    }
-    for thumbprint in &split.thumbprints {
-        let sql = "INSERT INTO certificate_splits VALUES (?1, ?2)";
-        transaction.prepare_cached(sql)?.execute(params![thumbprint.0, id])?;
     }
     Ok(())
 }
@@ -501,24 +538,54 @@ fn put_open(transaction: &Transaction<'_>, open: Vec<(Session, Vec<StoredPart>)>
 }
 
 fn put_sources(transaction: &Transaction<'_>, sources: &[SourceRecord]) -> Result<(), StoreError> {
-    let sql = "INSERT INTO sources VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-               ON CONFLICT (identity) DO UPDATE SET
-               stream = ?2, consumed = ?3, hash = ?4, path = ?7, member = ?8, file = ?9,
-               kept = iif(?10, ?5, kept + ?5), rejected = iif(?10, ?6, rejected + ?6)";
+    let insert = "INSERT OR IGNORE INTO sources VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    // A row that is read again with the end of its line was counted before.
+    let update = "UPDATE sources SET stream = ?2, consumed = ?3, hash = ?4, path = ?7, member = ?8, file = ?9,
+                  kept = kept + ?5 - iif(?11, provisional, 0), rejected = rejected + ?6,
+                  provisional = iif(?11, ?10, provisional) WHERE identity = ?1";
     for source in sources {
         let stream = catalog::stream_id(transaction, &source.stream)?;
-        transaction.prepare_cached(sql)?.execute(params![
-            source.identity,
+        let (hash, path) = (source.hash.to_le_bytes(), source.path.to_string_lossy());
+        let (consumed, kept, rejected) = (source.consumed as i64, source.kept as i64, source.rejected as i64);
+        let (identity, member, file) = (&source.identity, &source.member, &source.file);
+        let provisional = source.provisional as i64;
+        let inserted = transaction.prepare_cached(insert)?.execute(params![
+            identity,
             stream,
-            source.consumed as i64,
-            source.hash.to_le_bytes(),
-            source.kept as i64,
-            source.rejected as i64,
-            source.path.to_string_lossy(),
-            source.member,
-            source.file,
-            source.from_beginning,
+            consumed,
+            hash,
+            kept,
+            rejected,
+            path,
+            member,
+            file,
+            provisional
         ])?;
+        if inserted == 0 {
+            transaction.prepare_cached(update)?.execute(params![
+                identity,
+                stream,
+                consumed,
+                hash,
+                kept,
+                rejected,
+                path,
+                member,
+                file,
+                provisional,
+                source.is_read
+            ])?;
+            // Its earlier content stays in the store, but not all of it may have been told apart from what is new.
+            Meta::RowsUnknown.add(transaction, i64::from(source.from_beginning))?;
+        }
+    }
+    Ok(())
+}
+
+fn put_newest(transaction: &Transaction<'_>, newest: &[(Arc<Stream>, Timestamp)]) -> Result<(), StoreError> {
+    for (stream, time) in newest {
+        let id = catalog::stream_id(transaction, stream)?;
+        transaction.prepare_cached("UPDATE streams SET newest = ?2 WHERE id = ?1")?.execute(params![id, time.0])?;
     }
     Ok(())
 }

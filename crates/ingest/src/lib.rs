@@ -11,6 +11,7 @@ pub mod identity;
 mod lines;
 mod mmap;
 pub mod open;
+pub mod originals;
 mod pipeline;
 pub mod place;
 mod plan;

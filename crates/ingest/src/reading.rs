@@ -369,7 +369,7 @@ impl<S: Sink> Worker<S> {
     ) -> Option<SourceOutcome> {
         ending.counts.add(&self.fragments.end());
         self.deliver_finished(&reading, LineEnd::There);
-        let provisional = self.last_line(source, &mut reading, &mut ending, copies);
+        let last_line = self.last_line(source, &mut reading, &mut ending, copies);
         let mut is_unread = false;
         if let Some((offset, error)) = ending.problem.take() {
             let kind = ProblemKind::of(&error);
@@ -398,19 +398,20 @@ impl<S: Sink> Worker<S> {
             hash,
             read_from,
             counts: ending.counts,
-            provisional,
+            provisional: last_line.kept + last_line.rejected,
+            provisional_kept: last_line.kept,
             pending: is_unread || copies.is_waiting_at(consumed),
         })
     }
 
-    /// A last line without its end is read if it is surely whole (CONTRACT 2). Returns the rows read of it.
+    /// A last line without its end is read if it is surely whole (CONTRACT 2). Returns what was read of it.
     fn last_line(
         &mut self,
         source: &Source,
         reading: &mut Reading<'_>,
         ending: &mut Ending,
         copies: &mut Copies,
-    ) -> u64 {
+    ) -> Counts {
         if copies.line.as_ref().is_some_and(|line| line.offset < ending.consumed) {
             copies.line = None; // It has come whole.
         }
@@ -426,11 +427,11 @@ impl<S: Sink> Worker<S> {
             _ => LineState::Pending,
         };
         if !is_row || offset < reading.from || copies.has_seen(offset, length, state) {
-            return 0;
+            return Counts::default();
         }
         copies.line = Some(SeenLine { offset, length, state });
         if state != LineState::Read {
-            return 0;
+            return Counts::default();
         }
         self.fragments.begin(0);
         match &ending.last_line {
@@ -440,7 +441,7 @@ impl<S: Sink> Worker<S> {
         let counts = self.fragments.end();
         self.deliver_finished(reading, LineEnd::Missing);
         ending.counts.add(&counts);
-        counts.kept + counts.rejected
+        counts
     }
 
     fn count(&mut self, source: &Source, reading: &Reading<'_>, consumed: u64, counts: &Counts) {

@@ -104,6 +104,10 @@ pub struct Summary {
     pub open: u64,
     /// Sessions given up as incomplete.
     pub incomplete: u64,
+    /// Of all these, sessions from before the store's horizon, which it leaves out.
+    pub expired: u64,
+    /// Beside these, sessions from before it that were taken again on purpose.
+    pub taken_again: u64,
     /// Sessions cut because of their size.
     pub sessions_cut: u64,
     /// Times that one source had too many sessions open.
@@ -178,6 +182,8 @@ impl Summary {
         self.sessions += other.sessions;
         self.open += other.open;
         self.incomplete += other.incomplete;
+        self.expired += other.expired;
+        self.taken_again += other.taken_again;
         self.sessions_cut += other.sessions_cut;
         self.open_sessions_flushed += other.open_sessions_flushed;
         self.closed_early += other.closed_early;

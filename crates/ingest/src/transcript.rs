@@ -70,7 +70,7 @@ pub fn rows_of(original: &Original, wanted: &[Wanted], found: impl FnMut(usize, 
 }
 
 impl Original {
-    fn source(&self) -> io::Result<Source> {
+    pub(crate) fn source(&self) -> io::Result<Source> {
         let metadata = fs::metadata(&self.path)?;
         let member = self.member.as_deref().map(|name| self.member(name)).transpose()?;
         Ok(Source {

@@ -77,6 +77,8 @@ pub struct SourceOutcome {
     /// Rows among `counts` that were not consumed, because their line has no end: 0 or 1. A later run that reads the
     /// rest of the line counts it again.
     pub provisional: u64,
+    /// Those of them that were kept.
+    pub provisional_kept: u64,
     /// Whether a last line without an end is still waiting, or the rest could not be read for a reason that may pass:
     /// the file is to be opened again even if it is unchanged.
     pub pending: bool,

@@ -58,8 +58,13 @@ impl Report<'_> {
             amount::count(summary.rejected),
             amount::count(summary.pending)
         );
-        let sessions =
-            parts(&[(summary.sessions, "whole"), (summary.open, "still open"), (summary.incomplete, "incomplete")]);
+        let sessions = parts(&[
+            (summary.sessions, "whole"),
+            (summary.open, "still open"),
+            (summary.incomplete, "incomplete"),
+            (summary.expired, "of them expired"),
+            (summary.taken_again, "taken again"),
+        ]);
         let bytes = format!(
             "{} stored, in {}, {}",
             amount::bytes(summary.stored_bytes),
@@ -134,7 +139,8 @@ impl Report<'_> {
             "foreign": summary.foreign,
             "rows": summary.rows(), "kept": summary.kept, "rejected": summary.rejected, "pending": summary.pending,
             "sessions": self.sessions(), "whole": summary.sessions, "open": summary.open,
-            "incomplete": summary.incomplete,
+            "incomplete": summary.incomplete, "expired": summary.expired,
+            "taken_again": summary.taken_again,
             "bytes": summary.bytes, "stored_bytes": summary.stored_bytes, "seconds": self.time.as_secs_f64(),
             "limits": {
                 "sessions_cut": summary.sessions_cut, "open_sessions_flushed": summary.open_sessions_flushed,

@@ -50,7 +50,7 @@ mod text;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 
 pub use error::{Problem, QueryError};
 pub use expr::{Expr, Place, Query, Term, Words};

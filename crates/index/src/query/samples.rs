@@ -1,4 +1,4 @@
-//! Sessions for the tests of this folder.
+//! Sessions for tests.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ pub(super) fn reply(second: i64, code: u16, status: &str, words: &str) -> Reply 
 }
 
 /// A minute in `send` with one value for every field: certificate 0xAA presented and 0xBB received, one refusal.
-pub(super) fn session() -> Session {
+pub(crate) fn session() -> Session {
     Session {
         stream: stream("EX001", Role::Hub, Direction::Send),
         session: SessionId(0x08DC_3990_0080_0000),

@@ -24,6 +24,9 @@ use crate::codec::{Decoder, put_number, put_text};
 /// The end of every split; its last character is the version of the layout.
 const MAGIC: &[u8; 8] = b"SMTPTRL3";
 
+/// The end of splits of the layout before, which lack columns but give their sessions back.
+const MAGIC_BEFORE: &[u8; 8] = b"SMTPTRL2";
+
 /// Bytes after the table: its length, its hash, the magic.
 const TAIL_BYTES: usize = 4 + 8 + 8;
 
@@ -63,6 +66,24 @@ pub(super) struct Bundle {
     entries: Arc<FxHashMap<Box<str>, Entry>>,
 }
 
+/// Makes a split what the layout before would have written.
+#[cfg(test)]
+pub(crate) fn write_as_before(path: &Path) {
+    let bytes = std::fs::read(path).unwrap();
+    let bundle = Bundle::open(&FileSlice::from(bytes)).unwrap();
+    let is_new = |name: &str| ["via.", "relay.", "sends."].iter().any(|new| name.starts_with(new));
+    let mut names: Vec<&str> = bundle.entries.keys().map(|name| &**name).filter(|name| !is_new(name)).collect();
+    names.sort_unstable();
+    let files: Vec<(String, Vec<u8>)> =
+        names.iter().map(|name| ((*name).to_owned(), bundle.file(name).unwrap().to_vec())).collect();
+    std::fs::remove_file(path).unwrap();
+    write(path, &files).unwrap();
+    let mut bytes = std::fs::read(path).unwrap();
+    let magic = bytes.len() - MAGIC.len();
+    bytes[magic..].copy_from_slice(MAGIC_BEFORE);
+    std::fs::write(path, bytes).unwrap();
+}
+
 impl fmt::Debug for Bundle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Bundle({} files)", self.entries.len())
@@ -74,7 +95,7 @@ impl Bundle {
     pub(super) fn open(file: &FileSlice) -> Option<Bundle> {
         let bytes = file.read_bytes().ok()?;
         let (rest, tail) = bytes.split_last_chunk::<TAIL_BYTES>()?;
-        if &tail[12..] != MAGIC {
+        if &tail[12..] != MAGIC && &tail[12..] != MAGIC_BEFORE {
             return None;
         }
         let table_bytes = u32::from_le_bytes(tail[..4].try_into().ok()?) as usize;

@@ -8,7 +8,7 @@
 //! files | table of (name, offset, length, hash) | length of the table u32 | hash u64 | magic
 //! ```
 
-mod bundle;
+pub(crate) mod bundle;
 pub(crate) mod columns;
 pub(crate) mod dictionaries;
 pub(crate) mod read;

@@ -252,6 +252,12 @@ impl SplitReader {
         records.record(document, &self.blocks, |record| record::decode(record, profile, columns, &dictionaries))?
     }
 
+    /// Whether the rows of a session are stored beside its record.
+    pub(crate) fn has_parts(&self, document: u32) -> bool {
+        let documents = self.column(PARTS_DOCUMENT);
+        documents.get(documents.lower_bound(document.into())) == Some(document.into())
+    }
+
     /// The rows of a session that was given up, as they were stored beside its record.
     pub(crate) fn parts(&self, document: u32) -> Option<Vec<u8>> {
         let documents = self.column(PARTS_DOCUMENT);

@@ -1,0 +1,134 @@
+//! `prune`: drops old days, and what no run has published.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ::index::{
+    Merged, MissingSplit, Pruned, Writer,
+    query::{TimeError, parse_since},
+};
+use anyhow::Context;
+use clap::Args;
+use smtplog::Timestamp;
+
+use crate::{Outcome, config::Settings, render::amount};
+
+/// Milliseconds of a UTC day.
+const DAY_MS: i64 = 86_400_000;
+
+/// Drop old days from the store, and what a run that was killed left behind
+///
+/// Whole UTC days are dropped, by the start of each session. The store remembers up to when: sessions from before do
+/// not come back with their logs, which are known and not read again; `index --reindex` takes them all the same.
+/// The files themselves are deleted by the next run that comes ten minutes later, so that nobody's search is cut off.
+#[derive(Args)]
+pub(crate) struct PruneArgs {
+    /// Keep so many days, hours or weeks, as in 180d
+    #[arg(long, value_name = "TIME", value_parser = age)]
+    keep: Option<Age>,
+    /// Keep the newest days that fit into so many bytes, as in 20GB
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    keep_size: Option<u64>,
+}
+
+/// How far back.
+#[derive(Clone)]
+struct Age(String);
+
+fn age(text: &str) -> Result<Age, String> {
+    let age = Age(format!("-{text}"));
+    age.before(Timestamp(0)).map(|_| age).map_err(|_| "write 180d, 26w or 720h".to_owned())
+}
+
+impl Age {
+    fn before(&self, now: Timestamp) -> Result<Timestamp, TimeError> {
+        parse_since(&self.0, now)
+    }
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let unit = match text[digits..].trim().to_ascii_lowercase().as_str() {
+        "" | "b" => Some(1),
+        "k" | "kb" => Some(1_000),
+        "m" | "mb" => Some(1_000_000),
+        "g" | "gb" => Some(1_000_000_000),
+        "t" | "tb" => Some(1_000_000_000_000),
+        "kib" => Some(1 << 10),
+        "mib" => Some(1 << 20),
+        "gib" => Some(1 << 30),
+        "tib" => Some(1 << 40),
+        _ => None,
+    };
+    let bytes = || text[..digits].parse::<u64>().ok()?.checked_mul(unit?);
+    bytes().ok_or_else(|| "write a size as 500MB, 20GB or 20GiB".to_owned())
+}
+
+/// Prunes and reports.
+pub(crate) fn run(args: &PruneArgs, settings: &Settings) -> anyhow::Result<Outcome> {
+    // An empty store would be made otherwise.
+    super::open_store(&settings.store)?;
+    let writer = Writer::open(&settings.store)?;
+    let console = &settings.console;
+    let by_age = args.keep.as_ref().map(|age| age.before(now())).transpose()?.map(day_of);
+    let by_size = args.keep_size.map(|bytes| writer.horizon_for_bytes(bytes)).transpose()?.flatten();
+    let mut pruned = Pruned::default();
+    if let Some(horizon) = by_age.max(by_size) {
+        pruned = writer.prune(horizon).context("cannot drop all of the old days")?;
+    }
+    let merged = writer.merge()?;
+    let horizon = writer.horizon()?;
+    let swept = writer.swept();
+    writer.close()?;
+    let (gone, in_bytes) = (amount::counted(pruned.sessions, "session"), amount::bytes(pruned.bytes));
+    match horizon {
+        Some(horizon) => console.note(&format!("{gone} dropped, {in_bytes}; sessions begin on {}", date(horizon))),
+        None => console.note("nothing is too old"),
+    }
+    if swept > 0 {
+        console.note(&format!("{} removed that no run uses any more", amount::counted(swept, "file")));
+    }
+    Ok(warn_of_damage(&pruned, &merged, settings))
+}
+
+fn warn_of_damage(pruned: &Pruned, merged: &Merged, settings: &Settings) -> Outcome {
+    let damaged: Vec<&MissingSplit> = pruned.damaged.iter().chain(&merged.damaged).collect();
+    for split in &damaged {
+        settings.console.warn(&format!("split {} stays as it is: {}", split.name, split.reason));
+    }
+    if damaged.is_empty() { Outcome::Done } else { Outcome::Partial }
+}
+
+fn now() -> Timestamp {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// The beginning of a moment's UTC day.
+fn day_of(time: Timestamp) -> Timestamp {
+    Timestamp(time.0.div_euclid(DAY_MS) * DAY_MS)
+}
+
+fn date(time: Timestamp) -> String {
+    time.to_string().chars().take(10).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [("7", 7), ("20GB", 20_000_000_000), ("1 GiB", 1 << 30), ("500mb", 500_000_000)] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "GB", "-1", "1.5GB", "1 parsec", "99999999999TB"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn ages() {
+        assert!(age("180d").is_ok() && age("2w").is_ok());
+        assert!(age("180").is_err() && age("").is_err() && age("-3d").is_err() && age("ow").is_err());
+    }
+}
