@@ -187,7 +187,7 @@ fn configuration() {
         &trial,
         &["--config", "bad.toml", "search", "*"],
         2,
-        "error: bad.toml: line 2: unknown key `thread`, expected one of `store`, `threads`, `color`, `servers`",
+        "error: bad.toml: line 2: unknown key `thread`, expected one of `store`, `threads`, `color`, `keep_transcripts`, `servers`",
     );
     trial.write("good.toml", "store = 'from-file'\n[servers]\n'**/SmtpSend/*' = 'ex9.contoso.com'\n");
     let store_named = |command: &mut Command| ran(command).err.split(';').next().unwrap().to_owned();

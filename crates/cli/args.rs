@@ -95,7 +95,7 @@ pub(crate) struct Global {
     /// Print everything there is to know
     #[arg(long, short, global = true, help_heading = "Global options")]
     pub(crate) verbose: bool,
-    /// Take settings from this TOML file: store, threads, color, servers (names by path)
+    /// Take settings from this TOML file: store, threads, color, keep_transcripts, servers (names by path)
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub(crate) config: Option<PathBuf>,
 }

@@ -4,6 +4,7 @@
 //! store = "/var/lib/smtptrail"    # relative to the file's own folder
 //! threads = 4
 //! color = "never"
+//! keep_transcripts = true
 //! [servers]                       # by path relative to PATH, first match first
 //! "archive/berlin/**" = "EX001"
 //! ```
@@ -34,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) threads: usize,
     /// Servers by path relative to PATH, first match first.
     pub(crate) servers: Vec<(GlobMatcher, String)>,
+    /// Whether `index` keeps rows for transcripts.
+    pub(crate) keep_transcripts: bool,
     /// Where to print.
     pub(crate) console: Console,
 }
@@ -52,6 +55,7 @@ impl Settings {
             store: named.or(file.store).unwrap_or_else(|| DEFAULT_STORE.into()),
             threads: global.threads.or(file.threads).map_or_else(cores, usize::from),
             servers: file.servers.0,
+            keep_transcripts: file.keep_transcripts,
             console: Console::new(&global.output(file.color)),
         })
     }
@@ -64,6 +68,7 @@ struct ConfigFile {
     store: Option<PathBuf>,
     threads: Option<u16>,
     color: Option<ColorChoice>,
+    keep_transcripts: bool,
     servers: Servers,
 }
 

@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod config;
 mod console;
+mod keep;
 mod progress;
 mod render;
 mod store;

@@ -18,6 +18,17 @@ use ingest::{
 };
 use smtplog::{Session, SessionId, Stream, Timestamp};
 
+use crate::keep::keep;
+
+/// What a run does beside reading what is new.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Extras {
+    /// Sessions from before the store's horizon are taken like the rest.
+    pub(crate) takes_expired: bool,
+    /// Rows are kept for transcripts.
+    pub(crate) keeps_rows: bool,
+}
+
 /// Reads the paths into the store. What could not be read is in the summary; an error means that nothing was
 /// published.
 pub(crate) fn index(
@@ -25,24 +36,29 @@ pub(crate) fn index(
     paths: &[PathBuf],
     options: &Options,
     progress: &Progress,
-    takes_expired: bool,
+    extras: Extras,
 ) -> anyhow::Result<Summary> {
-    if takes_expired {
+    if extras.takes_expired {
         writer.take_expired();
     }
     let earlier = Earlier { writer: &writer, error: Mutex::new(None), failed: AtomicBool::new(false) };
-    let outcome = ingest::run(paths, options, &earlier, progress, || StoreSink(writer.sink()))
+    let mut outcome = ingest::run(paths, options, &earlier, progress, || StoreSink(writer.sink()))
         .with_context(|| format!("cannot start {} threads", options.threads))?;
     if let Some(error) = earlier.error.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
         return Err(error).context("cannot ask the store what it holds");
     }
+    let rows = match extras.keeps_rows {
+        true => keep(&writer, &outcome.sources, options.threads, &mut outcome.summary)?,
+        false => Vec::new(),
+    };
     let (run, mut summary) = run_of(outcome);
-    let published = writer.publish(run).context("cannot publish what was read")?;
+    let published = writer.publish(Run { rows, ..run }).context("cannot publish what was read")?;
     summary.expired = published.expired;
-    if takes_expired {
+    summary.kept_bytes = published.kept_bytes;
+    if extras.takes_expired {
         summary.taken_again = take_again(&writer, paths, options, progress)?;
     }
-    if published.splits > 0 || summary.taken_again > 0 {
+    if published.splits > 0 || published.kept_bytes > 0 || summary.taken_again > 0 {
         writer.merge().context("what was read is published, but splits could not be merged")?;
     }
     writer.close().context("cannot close the catalog")?;
@@ -120,8 +136,7 @@ fn run_of(outcome: Outcome<StoreSink>) -> (Run, Summary) {
         files,
         newest,
         certificates,
-        rows_again: 0,
-        summary: String::new(),
+        ..Run::default()
     };
     (run, summary)
 }

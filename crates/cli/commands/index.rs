@@ -15,7 +15,7 @@ use crate::{
     Outcome,
     config::Settings,
     progress::{self, Done},
-    store,
+    store::{self, Extras},
 };
 
 /// Add logs to the store
@@ -36,6 +36,9 @@ pub(crate) struct IndexArgs {
     /// Take sessions from before the store's horizon, too, which `prune` set; the next `prune` drops them again
     #[arg(long, conflicts_with = "dry_run")]
     reindex: bool,
+    /// Keep the rows of what is read, so that transcripts outlive the logs; as large as the logs with zstd
+    #[arg(long, conflicts_with = "dry_run")]
+    keep_transcripts: bool,
     /// Read everything and keep nothing
     #[arg(long)]
     dry_run: bool,
@@ -101,7 +104,9 @@ fn outcome(summary: &Summary, strict: bool) -> Outcome {
 
 fn index(args: &IndexArgs, settings: &Settings, options: &Options, progress: &Progress) -> anyhow::Result<Summary> {
     let writer = Writer::open(&settings.store)?;
-    store::index(writer, &args.paths, options, progress, args.reindex)
+    let keeps_rows = args.keep_transcripts || settings.keep_transcripts;
+    let extras = Extras { takes_expired: args.reindex, keeps_rows };
+    store::index(writer, &args.paths, options, progress, extras)
 }
 
 fn dry_run(paths: &[PathBuf], options: &Options, progress: &Progress) -> anyhow::Result<Summary> {

@@ -24,9 +24,9 @@ const CANDIDATES_MAX: usize = 20;
 
 /// Show one session: what is known of it, and its rows from the original log
 ///
-/// Both certificates, each refusal and the command that it answers are marked. The rows are read from where the log
-/// lies now and checked; if it is gone or has changed, what the store knows is shown all the same, and the exit code
-/// is 3.
+/// Both certificates, each refusal and the command that it answers are marked. The rows are those that the store keeps
+/// (`index --keep-transcripts`), or are read from where the log lies now, and checked; if it is gone or has changed,
+/// what the store knows is shown all the same, and the exit code is 3.
 #[derive(Args)]
 pub(crate) struct ShowArgs {
     /// The session's id, as in EX001/hub/send/08DC399000800000, or its 16 digits, or an unambiguous part
@@ -76,6 +76,9 @@ fn read(store: &Store, session: &Session, console: &Console) -> anyhow::Result<(
     let mut transcript = Transcript::default();
     let mut is_whole = true;
     for span in &session.sources {
+        if read_kept(store, session, span, &mut transcript, console)? {
+            continue;
+        }
         let Some(original) = locate(store, span)? else {
             console.warn(&format!("{}: the store does not know where this log lies", span.file));
             is_whole = false;
@@ -93,6 +96,28 @@ fn read(store: &Store, session: &Session, console: &Console) -> anyhow::Result<(
         is_whole = false;
     }
     Ok((transcript, if is_whole { Outcome::Done } else { Outcome::Partial }))
+}
+
+/// Reads rows that the store keeps, if it does.
+fn read_kept(
+    store: &Store,
+    session: &Session,
+    span: &SourceSpan,
+    transcript: &mut Transcript,
+    console: &Console,
+) -> anyhow::Result<bool> {
+    let Some(kept) = store.kept_rows(&span.identity, span.offset, span.offset + span.length)? else {
+        return Ok(false);
+    };
+    let before = transcript.rows.len();
+    match transcript.read_kept(kept.pieces(), session, span) {
+        Ok(()) => Ok(true),
+        Err(error) => {
+            console.warn(&format!("{error}; the original is read in their place"));
+            transcript.rows.truncate(before);
+            Ok(false)
+        }
+    }
 }
 
 fn locate(store: &Store, span: &SourceSpan) -> anyhow::Result<Option<Original>> {

@@ -123,7 +123,7 @@ fn print(verified: &Verified, logs: &Logs, args: &VerifyArgs, settings: &Setting
         let object = json!({
             "v": 1, "splits": verified.splits, "bytes": verified.bytes, "sessions": verified.sessions,
             "rows": verified.rows, "rows_of_sources": verified.rows_of_sources,
-            "rows_comparable": verified.rows_comparable, "leftovers": verified.leftovers,
+            "kept_bytes": verified.kept_bytes, "rows_comparable": verified.rows_comparable, "leftovers": verified.leftovers,
             "faults": faults.collect::<Vec<_>>(),
             "logs": if args.store_only { json!(null) } else { json!({
                 "same": logs.same, "gone": logs.gone, "changed": logs.changed, "unreadable": logs.unreadable,
@@ -158,6 +158,9 @@ fn lines(verified: &Verified, logs: &Logs, store_only: bool) -> Vec<(&'static st
         ("sessions", amount::count(verified.sessions), "read back".to_owned()),
         ("rows", amount::count(verified.rows), at_sources),
     ];
+    if verified.kept_bytes > 0 {
+        lines.push(("kept", amount::bytes(verified.kept_bytes), "of transcripts, read back".to_owned()));
+    }
     if !store_only {
         let Logs { same, gone, changed, unreadable, .. } = logs;
         let parts = [(same, "as they were read"), (gone, "gone"), (changed, "changed"), (unreadable, "unreadable")];

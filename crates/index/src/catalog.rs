@@ -50,6 +50,12 @@ CREATE INDEX IF NOT EXISTS fragments_by_key ON fragments (stream, session);
 CREATE INDEX IF NOT EXISTS fragments_open ON fragments (id) WHERE split IS NULL;
 CREATE TABLE IF NOT EXISTS superseded (
     split TEXT NOT NULL, document INTEGER NOT NULL, PRIMARY KEY (split, document)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS transcript_files (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, bytes INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS transcripts (
+    identity BLOB NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL, file INTEGER NOT NULL,
+    offset INTEGER NOT NULL, length INTEGER NOT NULL, newest INTEGER NOT NULL,
+    PRIMARY KEY (identity, start)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS transcripts_by_file ON transcripts (file);
 CREATE TABLE IF NOT EXISTS repeated_keys (
     stream INTEGER NOT NULL, session INTEGER NOT NULL, first INTEGER NOT NULL,
     PRIMARY KEY (stream, session)) WITHOUT ROWID;
@@ -223,8 +229,9 @@ pub(crate) fn put_split(transaction: &Transaction<'_>, split: &SplitMeta, is_ope
 
 /// Takes a split away from readers to come; its file stays for those that have opened the catalog already.
 pub(crate) fn drop_split(transaction: &Transaction<'_>, id: i64, now_ms: i64) -> Result<(), StoreError> {
-    let sql = "INSERT OR REPLACE INTO dropped_splits SELECT name, ?2 FROM splits WHERE id = ?1";
-    transaction.prepare_cached(sql)?.execute([id, now_ms])?;
+    let name: String =
+        transaction.prepare_cached("SELECT name FROM splits WHERE id = ?1")?.query_row([id], |row| row.get(0))?;
+    put_dropped(transaction, &name, now_ms)?;
     for sql in [
         "DELETE FROM split_streams WHERE split = ?1",
         "DELETE FROM certificate_splits WHERE split = ?1",
@@ -232,6 +239,13 @@ pub(crate) fn drop_split(transaction: &Transaction<'_>, id: i64, now_ms: i64) ->
     ] {
         transaction.prepare_cached(sql)?.execute([id])?;
     }
+    Ok(())
+}
+
+/// Notes when a file lost its name, a split's or one of kept rows.
+pub(crate) fn put_dropped(transaction: &Transaction<'_>, name: &str, now_ms: i64) -> Result<(), StoreError> {
+    let sql = "INSERT OR REPLACE INTO dropped_splits VALUES (?1, ?2)";
+    transaction.prepare_cached(sql)?.execute(params![name, now_ms])?;
     Ok(())
 }
 
@@ -270,6 +284,15 @@ pub(crate) fn streams_of(
     let mut streams = rows.into_iter().map(known).collect::<Result<Vec<_>, StoreError>>()?;
     streams.sort_unstable();
     Ok(streams)
+}
+
+/// Kept rows by the time of their newest row, with their bytes as stored. Rows without a time are those of today.
+pub(crate) fn kept_bytes(connection: &Connection) -> Result<Vec<(Timestamp, u64)>, StoreError> {
+    let sql =
+        "SELECT newest, sum(length) FROM transcripts WHERE newest < 9223372036854775807 GROUP BY newest / 86400000";
+    let mut statement = connection.prepare(sql)?;
+    let rows = statement.query_map([], |row| Ok((Timestamp(row.get(0)?), row.get::<_, i64>(1)? as u64)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Every certificate that logs name.

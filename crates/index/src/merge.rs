@@ -10,7 +10,10 @@ use crate::{
     MissingSplit, StoreError,
     catalog::{self, SplitRow},
     rewrite::{Failure, Old, rewrite},
-    split::write::{SPLIT_BYTES_MAX, SPLIT_SESSIONS_MAX},
+    split::{
+        bundle::Layout,
+        write::{SPLIT_BYTES_MAX, SPLIT_SESSIONS_MAX},
+    },
     writer::{Writer, now_ms, sync_folder},
 };
 
@@ -73,10 +76,13 @@ impl Writer {
         let candidates: Vec<Candidate> =
             rows.iter().map(|row| Candidate::of(row, masked_in(row).len() as u64)).collect();
         for group in plan(&candidates) {
-            let old: Vec<Old<'_>> =
-                group.iter().map(|&at| Old { row: &rows[at], masked: masked_in(&rows[at]) }).collect();
+            let old: Vec<Old<'_>> = group
+                .iter()
+                .map(|&at| Old { row: &rows[at], masked: masked_in(&rows[at]), layout: Layout::Current })
+                .collect();
             self.merge_group(&old, &mut merged)?;
         }
+        self.merge_rows(&mut merged)?;
         Ok(merged)
     }
 

@@ -17,6 +17,7 @@ use crate::{
     StoreError,
     catalog::{self, LAYOUT, Meta},
     rewrite::{Failure, Old, rewrite},
+    split::bundle::Layout,
     writer::{now_ms, sync_folder},
 };
 
@@ -31,7 +32,8 @@ pub(crate) fn migrate(connection: &mut Connection, store: &Path, found: i64) -> 
         transaction.execute("ALTER TABLE sources ADD COLUMN provisional INTEGER NOT NULL DEFAULT 0", [])?;
         let masked = catalog::masked(&transaction)?;
         for row in catalog::splits(&transaction)? {
-            let old = Old { row: &row, masked: masked.get(&row.name).map_or(&[][..], Vec::as_slice) };
+            let old =
+                Old { row: &row, masked: masked.get(&row.name).map_or(&[][..], Vec::as_slice), layout: Layout::Before };
             match rewrite(&folder, &[old], |_: Timestamp| true) {
                 Ok(rewritten) => rewritten.publish(&transaction, now_ms())?,
                 // It cannot be asked, before as after; what is whole must not wait for it.

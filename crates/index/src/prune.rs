@@ -11,9 +11,9 @@ use smtplog::Timestamp;
 use crate::{
     MissingSplit, StoreError,
     catalog::{self, Meta, SplitRow},
-    fragments,
+    fragments, kept,
     rewrite::{DAY_MS, Failure, Old, Rewritten, rewrite},
-    split::read::SplitReader,
+    split::{bundle::Layout, read::SplitReader},
     writer::{Writer, now_ms, sync_folder},
 };
 
@@ -31,7 +31,7 @@ pub struct Pruned {
 }
 
 impl Writer {
-    /// The beginning of the first day that stays if splits may take so many bytes; at least the newest day does.
+    /// The beginning of the first day that stays if splits and kept rows may take so many bytes; at least the newest day does.
     /// `None` if all may stay.
     pub fn horizon_for_bytes(&self, bytes_max: u64) -> Result<Option<Timestamp>, StoreError> {
         let mut by_day: BTreeMap<i64, f64> = BTreeMap::new();
@@ -47,6 +47,9 @@ impl Writer {
         }
         let mut bytes = 0.0;
         let mut first = None;
+        for (newest, length) in catalog::kept_bytes(&self.connection())? {
+            *by_day.entry(newest.0.div_euclid(DAY_MS)).or_default() += length as f64;
+        }
         for (&day, &of_day) in by_day.iter().rev() {
             bytes += of_day;
             if bytes > bytes_max as f64 && first.is_some() {
@@ -72,7 +75,8 @@ impl Writer {
             catalog::splits(&self.connection())?.into_iter().filter(|row| row.min_time < horizon).collect();
         let masked = catalog::masked(&self.connection())?;
         for row in &rows {
-            let old = Old { row, masked: masked.get(&row.name).map_or(&[][..], Vec::as_slice) };
+            let old =
+                Old { row, masked: masked.get(&row.name).map_or(&[][..], Vec::as_slice), layout: Layout::Current };
             match rewrite(&self.splits_folder(), &[old], |started| started >= horizon) {
                 Ok(rewritten) => self.replace(row, &rewritten, horizon, &mut pruned)?,
                 Err(Failure::Damaged { .. }) if row.max_time < horizon => self.drop_damaged(row, &mut pruned)?,
@@ -80,6 +84,7 @@ impl Writer {
                 Err(Failure::Store(error)) => return Err(error),
             }
         }
+        pruned.bytes += self.write(|transaction| kept::drop_before(transaction, horizon, now_ms()))?;
         Ok(pruned)
     }
 

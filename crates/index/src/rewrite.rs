@@ -13,6 +13,7 @@ use crate::{
     StoreError,
     catalog::{self, SplitRow},
     split::{
+        bundle::Layout,
         read::SplitReader,
         write::{SplitMeta, SplitWriter},
     },
@@ -26,6 +27,7 @@ pub(crate) struct Old<'a> {
     pub(crate) row: &'a SplitRow,
     /// Documents that others replaced.
     pub(crate) masked: &'a [u32],
+    pub(crate) layout: Layout,
 }
 
 /// What is to take the place of some splits.
@@ -94,7 +96,8 @@ pub(crate) fn rewrite(folder: &Path, old: &[Old<'_>], keeps: impl Fn(Timestamp) 
 
 /// Only what is whole is copied: damage that got a checksum of its own would never be found again.
 fn open(folder: &Path, old: &Old<'_>) -> Result<SplitReader, Failure> {
-    let reader = SplitReader::open(folder, &old.row.name).map_err(|reason| damaged(old.row, &reason))?;
+    let reader =
+        SplitReader::open_layout(folder, &old.row.name, old.layout).map_err(|reason| damaged(old.row, &reason))?;
     match reader.damaged_files().as_slice() {
         [] => Ok(reader),
         files => Err(damaged(old.row, &format!("wrong checksum of {}", files.join(", ")))),

@@ -45,6 +45,8 @@ pub struct Verified {
     /// Whether the two can be compared: not after a source changed under its known content, or after a damaged split
     /// was pruned.
     pub rows_comparable: bool,
+    /// Bytes of rows that are kept for transcripts.
+    pub kept_bytes: u64,
     /// Files of splits that no transaction named: of a run that is going on, or left by one that was killed.
     pub leftovers: u64,
     /// Damage.
@@ -90,6 +92,7 @@ impl Store {
         }
         verified.faults.extend(faults.into_iter().map(|text| Fault { place: "catalog".to_owned(), text }));
         verified.leftovers = self.leftovers();
+        self.verify_rows(&mut verified)?;
         Ok(verified)
     }
 

@@ -14,10 +14,11 @@ use smtplog::{Session, SessionId, Stream, Timestamp, certificate::Certificate};
 use ulid::Ulid;
 
 use crate::{
-    StoreError,
+    RowsFile, StoreError,
     catalog::{self, Meta},
     expiry::Expiry,
     fragments::{self, StoredFragments, StoredPart},
+    kept,
     split::{
         columns::column,
         read::SplitReader,
@@ -102,6 +103,8 @@ pub struct Run {
     pub newest: Vec<(Arc<Stream>, Timestamp)>,
     /// Certificates that the logs name.
     pub certificates: Vec<Certificate>,
+    /// Rows that are kept for transcripts.
+    pub rows: Vec<RowsFile>,
     /// Rows of sessions that had been pruned or had expired, and are taken again: their sources count them already.
     pub rows_again: u64,
     /// What the run did, as JSON.
@@ -117,6 +120,8 @@ pub struct Published {
     pub bytes: u64,
     /// Sessions that were left out, because they began before the store's horizon.
     pub expired: u64,
+    /// Bytes of rows that are kept for transcripts, as stored.
+    pub kept_bytes: u64,
 }
 
 /// The store, held by the one run that writes to it.
@@ -152,7 +157,10 @@ impl Writer {
     /// Opens a store for writing, making it if there is none. Only one run at a time can.
     pub fn open(dir: &Path) -> Result<Writer, StoreError> {
         let splits = dir.join("splits");
-        fs::create_dir_all(&splits).map_err(|source| StoreError::Write { path: splits.clone(), source })?;
+        if !splits.exists() {
+            fs::create_dir_all(&splits).map_err(|source| StoreError::Write { path: splits.clone(), source })?;
+            sync_folder(dir)?;
+        }
         let lock = lock(dir)?;
         let connection = catalog::open_for_writing(dir)?;
         let expiry = Arc::new(Expiry::before(Meta::Horizon.get(&connection)?.map(Timestamp)));
@@ -208,17 +216,18 @@ impl Writer {
         let connection = self.connection();
         let mut statement = connection.prepare("DELETE FROM dropped_splits WHERE dropped_ms < ?1")?;
         statement.execute([now_ms() - DROPPED_KEPT_MS])?;
-        let sql = "SELECT 1 FROM splits WHERE name = ?1 UNION SELECT 1 FROM dropped_splits WHERE name = ?1";
+        let sql = "SELECT 1 FROM splits WHERE name = ?1 UNION SELECT 1 FROM transcript_files WHERE name = ?1
+                   UNION SELECT 1 FROM dropped_splits WHERE name = ?1";
         let mut is_named = connection.prepare(sql)?;
-        let folder = self.dir.join("splits");
-        let entries = fs::read_dir(&folder).map_err(|source| StoreError::Read { path: folder.clone(), source })?;
         let mut swept = 0;
-        for entry in entries.flatten() {
-            let path = entry.path();
-            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            if !is_named.exists([&name])? {
-                fs::remove_file(&path).map_err(|source| StoreError::Write { path, source })?;
-                swept += 1;
+        for folder in [self.splits_folder(), self.transcripts_folder()].into_iter().filter(|folder| folder.exists()) {
+            let entries = fs::read_dir(&folder).map_err(|source| StoreError::Read { path: folder.clone(), source })?;
+            for path in entries.flatten().map(|entry| entry.path()) {
+                let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                if !is_named.exists([&name])? {
+                    fs::remove_file(&path).map_err(|source| StoreError::Write { path, source })?;
+                    swept += 1;
+                }
             }
         }
         Ok(swept)
@@ -306,7 +315,7 @@ impl Writer {
 
     /// Publishes a run: first its files are made durable, then one transaction names them.
     pub fn publish(&self, run: Run) -> Result<Published, StoreError> {
-        let Run { sinks, open, replaced, sources, files, newest, certificates, rows_again, summary } = run;
+        let Run { sinks, open, replaced, sources, files, newest, certificates, rows, rows_again, summary } = run;
         let open = open.map(|mut sessions| {
             sessions.retain(|(session, _)| !self.expiry.leaves_out(session));
             sessions
@@ -323,10 +332,15 @@ impl Writer {
             None => None,
         };
         sync_folder(&self.splits_folder())?;
+        if !rows.is_empty() {
+            sync_folder(&self.transcripts_folder())?;
+            sync_folder(&self.dir)?; // The folder may be new.
+        }
         let published = Published {
             splits: splits.len() as u64,
             bytes: splits.iter().chain(&open_split).map(|split| split.bytes).sum(),
             expired: self.expiry.left_out().sessions,
+            kept_bytes: rows.iter().map(|file| file.bytes).sum(),
         };
         self.write(|transaction| {
             drop_replaced(transaction, &replaced, open.is_some())?;
@@ -342,6 +356,10 @@ impl Writer {
             put_sources(transaction, &sources)?;
             put_files(transaction, &files)?;
             put_newest(transaction, &newest)?;
+            rows.iter().try_for_each(|file| kept::put_file(transaction, file))?;
+            if let Some(horizon) = Meta::Horizon.get(transaction)?.filter(|_| !rows.is_empty()) {
+                kept::drop_before(transaction, Timestamp(horizon), now_ms())?;
+            }
             Meta::RowsGone.add(transaction, self.expiry.left_out().rows as i64 - rows_again as i64)?;
             for certificate in &certificates {
                 catalog::put_certificate(transaction, certificate)?;

@@ -10,6 +10,7 @@ use std::{
 };
 
 use rustc_hash::FxHashMap;
+use smtplog::reader::LINE_BYTES_MAX;
 
 use crate::{
     compression::decoder,
@@ -73,20 +74,14 @@ pub fn check(
 }
 
 fn check_file(places: &[usize], recorded: &[Recorded], bytes_done: &AtomicU64) -> Vec<(usize, State)> {
-    let mut archive: Option<(Arc<Archive>, FxHashMap<String, usize>)> = None;
-    let mut state = |one: &Recorded| -> io::Result<bool> {
-        let mut source = Original { path: one.original.path.clone(), member: None }.source()?;
-        if let Some(member) = &one.original.member {
-            let (archive, members) = match &archive {
-                Some(known) => known,
-                None => archive.insert(members_of(&one.original.path)?),
-            };
-            let number = *members.get(member).ok_or(io::ErrorKind::NotFound)?;
-            source.member = Some((Arc::clone(archive), number));
-        }
-        Ok(hash_of(&source, one.consumed, bytes_done)? == Some(one.hash))
+    let mut opener = Opener::default();
+    let mut is_same = |one: &Recorded| {
+        opener.copy(one, Copied { from: 0, last_line: false }, |bytes| {
+            bytes_done.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            Ok(())
+        })
     };
-    let state = |&at: &usize| match state(&recorded[at]) {
+    let state = |&at: &usize| match is_same(&recorded[at]) {
         Ok(true) => (at, State::Same),
         Ok(false) => (at, State::Changed),
         Err(error) if error.kind() == io::ErrorKind::NotFound => (at, State::Gone),
@@ -95,36 +90,92 @@ fn check_file(places: &[usize], recorded: &[Recorded], bytes_done: &AtomicU64) -
     places.iter().map(state).collect()
 }
 
-fn members_of(path: &Path) -> io::Result<(Arc<Archive>, FxHashMap<String, usize>)> {
-    let archive = Archive::open(path)?;
-    // A member with a path that leaves the archive was never read.
-    let member = |number| Some((archive.member(number).ok()??.name, number));
-    let members = (0..archive.len()).filter_map(member).collect();
-    Ok((Arc::new(archive), members))
+/// What is copied of an original.
+#[derive(Clone, Copy, Debug)]
+pub struct Copied {
+    /// Decompressed bytes before this are only compared.
+    pub from: u64,
+    /// Whether a last line without its end is copied, too, which is not among the bytes consumed.
+    pub last_line: bool,
 }
 
-/// The hash of a source's first bytes; `None` if there are not so many.
-fn hash_of(source: &Source, mut left: u64, bytes_done: &AtomicU64) -> io::Result<Option<ContentHash>> {
-    let mut hasher = ContentHasher::default();
-    let mut hash = |stream: &mut dyn Read| {
-        let mut block = vec![0; BLOCK_BYTES];
-        while left > 0 {
-            let room = usize::try_from(left).map_or(BLOCK_BYTES, |left| left.min(BLOCK_BYTES));
-            match stream.read(&mut block[..room]) {
-                Ok(0) => return Ok(None),
-                Ok(count) => {
-                    hasher.update(&block[..count]);
-                    left -= count as u64;
-                    bytes_done.fetch_add(count as u64, Ordering::Relaxed);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+/// Opens originals one after the other. An archive's directory is read once for members that follow one another.
+#[derive(Default)]
+pub struct Opener {
+    archive: Option<(PathBuf, Arc<Archive>, FxHashMap<String, usize>)>,
+}
+
+impl Opener {
+    /// Reads an original as far as it was consumed and gives bytes of it away. Whether they are what was recorded shows
+    /// at the end.
+    pub fn copy(
+        &mut self,
+        recorded: &Recorded,
+        copied: Copied,
+        mut each: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<bool> {
+        let source = self.source(&recorded.original)?;
+        with_stored(&source, false, |stored| match stored {
+            Stored::Mapped(bytes) => copy(&mut decoder(bytes, source.stored_bytes)?, recorded, copied, &mut each),
+            Stored::Stream(stream) => copy(&mut decoder(stream, source.stored_bytes)?, recorded, copied, &mut each),
+        })
+    }
+
+    fn source(&mut self, original: &Original) -> io::Result<Source> {
+        let mut source = Original { path: original.path.clone(), member: None }.source()?;
+        if let Some(member) = &original.member {
+            let (archive, members) = self.archive(&original.path)?;
+            let number = *members.get(member).ok_or(io::ErrorKind::NotFound)?;
+            source.member = Some((Arc::clone(archive), number));
         }
-        Ok(Some(hasher.hash()))
-    };
-    with_stored(source, false, |stored| match stored {
-        Stored::Mapped(bytes) => hash(&mut decoder(bytes, source.stored_bytes)?),
-        Stored::Stream(stream) => hash(&mut decoder(stream, source.stored_bytes)?),
-    })
+        Ok(source)
+    }
+
+    fn archive(&mut self, path: &Path) -> io::Result<(&Arc<Archive>, &FxHashMap<String, usize>)> {
+        if self.archive.as_ref().is_none_or(|(known, ..)| known != path) {
+            let archive = Archive::open(path)?;
+            // A member with a path that leaves the archive was never read.
+            let member = |number| Some((archive.member(number).ok()??.name, number));
+            let members = (0..archive.len()).filter_map(member).collect();
+            self.archive = Some((path.to_owned(), Arc::new(archive), members));
+        }
+        let known = self.archive.as_ref().map(|(_, archive, members)| (archive, members));
+        known.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+fn copy(
+    stream: &mut dyn Read,
+    recorded: &Recorded,
+    copied: Copied,
+    each: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<bool> {
+    let mut hasher = ContentHasher::default();
+    let mut block = vec![0; BLOCK_BYTES];
+    let mut at = 0;
+    while at < recorded.consumed {
+        let room = usize::try_from(recorded.consumed - at).map_or(BLOCK_BYTES, |left| left.min(BLOCK_BYTES));
+        let count = match stream.read(&mut block[..room]) {
+            Ok(0) => return Ok(false),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        hasher.update(&block[..count]);
+        let known = usize::try_from(copied.from.saturating_sub(at)).map_or(count, |known| known.min(count));
+        if known < count {
+            each(&block[known..count])?;
+        }
+        at += count as u64;
+    }
+    if hasher.hash() != recorded.hash {
+        return Ok(false);
+    }
+    if copied.last_line {
+        let mut line = Vec::new();
+        stream.take(LINE_BYTES_MAX as u64).read_to_end(&mut line)?;
+        line.truncate(line.iter().position(|&byte| byte == b'\n').map_or(line.len(), |end| end + 1));
+        each(&line)?;
+    }
+    Ok(true)
 }

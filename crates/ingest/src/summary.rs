@@ -108,6 +108,8 @@ pub struct Summary {
     pub expired: u64,
     /// Beside these, sessions from before it that were taken again on purpose.
     pub taken_again: u64,
+    /// Bytes of rows that were kept for transcripts, as stored.
+    pub kept_bytes: u64,
     /// Sessions cut because of their size.
     pub sessions_cut: u64,
     /// Times that one source had too many sessions open.
@@ -184,6 +186,7 @@ impl Summary {
         self.incomplete += other.incomplete;
         self.expired += other.expired;
         self.taken_again += other.taken_again;
+        self.kept_bytes += other.kept_bytes;
         self.sessions_cut += other.sessions_cut;
         self.open_sessions_flushed += other.open_sessions_flushed;
         self.closed_early += other.closed_early;
@@ -197,7 +200,7 @@ impl Summary {
     }
 
     /// Puts lists in an order that does not depend on which worker read what.
-    pub(crate) fn sort(&mut self) {
+    pub fn sort(&mut self) {
         self.rejected_rows.sort_by(|a, b| a.file.cmp(&b.file));
         self.problems.sort_by(|a, b| (&a.file, a.offset).cmp(&(&b.file, b.offset)));
         self.notices.sort();

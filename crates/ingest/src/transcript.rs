@@ -69,6 +69,24 @@ pub fn rows_of(original: &Original, wanted: &[Wanted], found: impl FnMut(usize, 
     })
 }
 
+/// The same from rows that were kept: decompressed offset and bytes of whole lines, in order, the source's beginning
+/// first.
+pub fn rows_in(
+    pieces: impl Iterator<Item = io::Result<(u64, Vec<u8>)>>,
+    wanted: &[Wanted],
+    found: impl FnMut(usize, &OriginalRow<'_>),
+) -> io::Result<()> {
+    let mut search = Search::new(wanted, found);
+    for piece in pieces {
+        let (offset, lines) = piece?;
+        search.block(&lines, offset);
+        if search.is_over {
+            break;
+        }
+    }
+    Ok(())
+}
+
 impl Original {
     pub(crate) fn source(&self) -> io::Result<Source> {
         let metadata = fs::metadata(&self.path)?;
@@ -202,7 +220,8 @@ impl Wanted {
         Wanted { session, offset: span.offset, length: span.length }
     }
 
-    fn end(&self) -> u64 {
+    /// Decompressed offset after the last row.
+    pub fn end(&self) -> u64 {
         self.offset.saturating_add(self.length)
     }
 }
@@ -238,10 +257,27 @@ impl Transcript {
     pub fn read(&mut self, original: &Original, session: &Session, span: &SourceSpan) -> io::Result<()> {
         let rows = &mut self.rows;
         rows_of(original, &[Wanted::of(session.session, span)], |_, found| rows.push(found.to_owned()))?;
+        self.sort();
+        Ok(())
+    }
+
+    /// The same from rows that were kept (see [`rows_in`]).
+    pub fn read_kept(
+        &mut self,
+        pieces: impl Iterator<Item = io::Result<(u64, Vec<u8>)>>,
+        session: &Session,
+        span: &SourceSpan,
+    ) -> io::Result<()> {
+        let rows = &mut self.rows;
+        rows_in(pieces, &[Wanted::of(session.session, span)], |_, found| rows.push(found.to_owned()))?;
+        self.sort();
+        Ok(())
+    }
+
+    fn sort(&mut self) {
         // Parts in several sources have ranges of sequence numbers that do not overlap; within a source rows keep
         // their order, because their numbers never fall.
-        rows.sort_by_key(|row| row.sequence);
-        Ok(())
+        self.rows.sort_by_key(|row| row.sequence);
     }
 
     /// Whether these are the rows that the session was made of.

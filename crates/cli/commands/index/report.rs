@@ -65,8 +65,12 @@ impl Report<'_> {
             (summary.expired, "of them expired"),
             (summary.taken_again, "taken again"),
         ]);
+        let kept = match summary.kept_bytes {
+            0 => String::new(),
+            bytes => format!(", transcripts {}", amount::bytes(bytes)),
+        };
         let bytes = format!(
-            "{} stored, in {}, {}",
+            "{} stored{kept}, in {}, {}",
             amount::bytes(summary.stored_bytes),
             amount::seconds(self.time),
             amount::rate(summary.bytes, self.time)
@@ -140,7 +144,7 @@ impl Report<'_> {
             "rows": summary.rows(), "kept": summary.kept, "rejected": summary.rejected, "pending": summary.pending,
             "sessions": self.sessions(), "whole": summary.sessions, "open": summary.open,
             "incomplete": summary.incomplete, "expired": summary.expired,
-            "taken_again": summary.taken_again,
+            "taken_again": summary.taken_again, "kept_bytes": summary.kept_bytes,
             "bytes": summary.bytes, "stored_bytes": summary.stored_bytes, "seconds": self.time.as_secs_f64(),
             "limits": {
                 "sessions_cut": summary.sessions_cut, "open_sessions_flushed": summary.open_sessions_flushed,

@@ -1,6 +1,6 @@
 //! `search --rows`: text in any row of the sessions found, accepted replies and commands included.
 //!
-//! The store keeps refusals, not rows, so the originals are read: each once, several at a time.
+//! The rows are those that the store keeps, or else the originals are read: each once, several at a time.
 
 use std::{
     collections::HashMap,
@@ -12,8 +12,8 @@ use std::{
     thread,
 };
 
-use ::index::Store;
-use ingest::transcript::{Original, Wanted, rows_of};
+use ::index::{KeptRows, Store};
+use ingest::transcript::{Original, OriginalRow, Wanted, rows_in, rows_of};
 use smtplog::Session;
 
 use crate::{
@@ -32,7 +32,9 @@ pub(super) struct Found {
 
 /// Where rows of some sessions lie.
 struct Task {
+    identity: [u8; 32],
     original: Original,
+    kept: Option<KeptRows>,
     bytes: u64,
     wanted: Vec<Wanted>,
     /// The session of each of `wanted`, by its number.
@@ -41,7 +43,8 @@ struct Task {
 
 /// Reads the originals of the sessions and keeps those with a row that has `text`, in any case.
 pub(super) fn search(store: &Store, sessions: Vec<Session>, text: &str, settings: &Settings) -> anyhow::Result<Found> {
-    let (tasks, unknown) = tasks(store, &sessions)?;
+    let (mut tasks, unknown) = tasks(store, &sessions)?;
+    tasks.iter_mut().try_for_each(|task| task.find_kept(store))?;
     for file in &unknown {
         settings.console.warn(&format!("{file}: the store does not know where this log lies"));
     }
@@ -83,7 +86,7 @@ fn tasks(store: &Store, sessions: &[Session]) -> anyhow::Result<(Vec<Task>, Vec<
                 Some(task) => *task,
                 None => {
                     let task = store.locate(&span.identity)?.map(|location| {
-                        tasks.push(Task::new(Original { path: location.path, member: location.member }));
+                        tasks.push(Task::new(span.identity, Original { path: location.path, member: location.member }));
                         tasks.len() - 1
                     });
                     if task.is_none() {
@@ -103,13 +106,23 @@ fn tasks(store: &Store, sessions: &[Session]) -> anyhow::Result<(Vec<Task>, Vec<
 }
 
 impl Task {
-    fn new(original: Original) -> Task {
-        let bytes = fs::metadata(&original.path).map_or(0, |metadata| metadata.len());
-        Task { original, bytes, wanted: Vec::new(), sessions: Vec::new() }
+    fn new(identity: [u8; 32], original: Original) -> Task {
+        Task { identity, original, kept: None, bytes: 0, wanted: Vec::new(), sessions: Vec::new() }
+    }
+
+    fn find_kept(&mut self, store: &Store) -> anyhow::Result<()> {
+        let start = self.wanted.iter().map(|wanted| wanted.offset).min().unwrap_or(0);
+        let end = self.wanted.iter().map(Wanted::end).max().unwrap_or(0);
+        self.kept = store.kept_rows(&self.identity, start, end)?;
+        self.bytes = match &self.kept {
+            Some(kept) => kept.bytes(),
+            None => fs::metadata(&self.original.path).map_or(0, |metadata| metadata.len()),
+        };
+        Ok(())
     }
 
     fn read(&self, text: &str, texts: &Mutex<Vec<Option<(u32, String)>>>) -> io::Result<()> {
-        rows_of(&self.original, &self.wanted, |place, found| {
+        let found = |place: usize, found: &OriginalRow<'_>| {
             let row = [found.row.data, b" ", found.row.context].concat();
             let row = String::from_utf8_lossy(&row);
             if !row.to_lowercase().contains(text) {
@@ -120,7 +133,11 @@ impl Task {
             if first.as_ref().is_none_or(|(sequence, _)| found.row.sequence < *sequence) {
                 *first = Some((found.row.sequence, row.trim().to_owned()));
             }
-        })
+        };
+        match &self.kept {
+            Some(kept) => rows_in(kept.pieces(), &self.wanted, found),
+            None => rows_of(&self.original, &self.wanted, found),
+        }
     }
 }
 

@@ -27,6 +27,23 @@ const MAGIC: &[u8; 8] = b"SMTPTRL3";
 /// The end of splits of the layout before, which lack columns but give their sessions back.
 const MAGIC_BEFORE: &[u8; 8] = b"SMTPTRL2";
 
+/// Which layout a split has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    Current,
+    /// The one before.
+    Before,
+}
+
+impl Layout {
+    fn magic(self) -> &'static [u8; 8] {
+        match self {
+            Layout::Current => MAGIC,
+            Layout::Before => MAGIC_BEFORE,
+        }
+    }
+}
+
 /// Bytes after the table: its length, its hash, the magic.
 const TAIL_BYTES: usize = 4 + 8 + 8;
 
@@ -70,7 +87,7 @@ pub(super) struct Bundle {
 #[cfg(test)]
 pub(crate) fn write_as_before(path: &Path) {
     let bytes = std::fs::read(path).unwrap();
-    let bundle = Bundle::open(&FileSlice::from(bytes)).unwrap();
+    let bundle = Bundle::open(&FileSlice::from(bytes), Layout::Current).unwrap();
     let is_new = |name: &str| ["via.", "relay.", "sends."].iter().any(|new| name.starts_with(new));
     let mut names: Vec<&str> = bundle.entries.keys().map(|name| &**name).filter(|name| !is_new(name)).collect();
     names.sort_unstable();
@@ -91,11 +108,11 @@ impl fmt::Debug for Bundle {
 }
 
 impl Bundle {
-    /// Reads the table of a split. `None` if it is damaged or no split.
-    pub(super) fn open(file: &FileSlice) -> Option<Bundle> {
+    /// Reads the table of a split of a layout. `None` if it is damaged or no split.
+    pub(super) fn open(file: &FileSlice, layout: Layout) -> Option<Bundle> {
         let bytes = file.read_bytes().ok()?;
         let (rest, tail) = bytes.split_last_chunk::<TAIL_BYTES>()?;
-        if &tail[12..] != MAGIC && &tail[12..] != MAGIC_BEFORE {
+        if &tail[12..] != layout.magic() {
             return None;
         }
         let table_bytes = u32::from_le_bytes(tail[..4].try_into().ok()?) as usize;

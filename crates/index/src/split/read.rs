@@ -7,7 +7,7 @@ use smtplog::{Session, SessionId, Timestamp};
 use tantivy::directory::{Directory, MmapDirectory, OwnedBytes, error::OpenReadError};
 
 use super::{
-    bundle::Bundle,
+    bundle::{Bundle, Layout},
     columns::{Followed, Lists, Pairs, column, followed, list, pair, time_of_column},
     dictionaries::{Dictionaries, FILES, shown},
     record::{self, Columns},
@@ -51,12 +51,17 @@ pub(crate) type Reason = String;
 impl SplitReader {
     /// Opens a split.
     pub(crate) fn open(folder: &Path, name: &str) -> Result<SplitReader, Reason> {
+        SplitReader::open_layout(folder, name, Layout::Current)
+    }
+
+    /// Opens a split of some layout. One of the layout before gives its sessions back, and cannot be asked.
+    pub(crate) fn open_layout(folder: &Path, name: &str, layout: Layout) -> Result<SplitReader, Reason> {
         let directory = MmapDirectory::open(folder).map_err(|error| error.to_string())?;
         let file = directory.open_read(Path::new(&format!("{name}.split"))).map_err(|error| match error {
             OpenReadError::FileDoesNotExist(_) => "missing".to_owned(),
             error => error.to_string(),
         })?;
-        let bundle = Bundle::open(&file).ok_or("damaged: its table cannot be read")?;
+        let bundle = Bundle::open(&file, layout).ok_or("damaged: its table cannot be read")?;
         let dictionaries = DictionaryFiles::open(&bundle).ok_or("damaged: a dictionary is missing")?;
         let mut split = SplitReader {
             bundle,
