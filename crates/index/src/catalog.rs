@@ -5,12 +5,12 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, params};
 use rustc_hash::FxHashMap;
 use smtplog::{Direction, Role, SessionId, Stream, Thumbprint, Timestamp, certificate::Certificate};
 
 use crate::{
-    StoreError,
+    StoreError, fault,
     migrate::{OLDEST_LAYOUT, migrate},
     split::write::SplitMeta,
 };
@@ -61,6 +61,11 @@ CREATE TABLE IF NOT EXISTS repeated_keys (
     PRIMARY KEY (stream, session)) WITHOUT ROWID;
 ";
 
+/// Whether a split is published, or was until a while ago. A file that is neither is a leftover.
+pub(crate) const IS_NAMED: &str =
+    "SELECT 1 FROM splits WHERE name = ?1 UNION SELECT 1 FROM transcript_files WHERE name = ?1
+     UNION SELECT 1 FROM dropped_splits WHERE name = ?1";
+
 /// A published split, as readers need it.
 #[derive(Clone, Debug)]
 pub(crate) struct SplitRow {
@@ -82,6 +87,7 @@ pub(crate) fn path(store: &Path) -> PathBuf {
 
 /// Opens the catalog for the one writer, making it if there is none.
 pub(crate) fn open_for_writing(store: &Path) -> Result<Connection, StoreError> {
+    fault::point("catalog.open")?;
     let mut connection = Connection::open(path(store))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -89,8 +95,10 @@ pub(crate) fn open_for_writing(store: &Path) -> Result<Connection, StoreError> {
         Err(StoreError::Older { found, .. }) if found >= OLDEST_LAYOUT => migrate(&mut connection, store, found)?,
         checked => checked?,
     }
-    connection.execute_batch(TABLES)?;
-    connection.execute("INSERT OR IGNORE INTO meta VALUES ('layout', ?1)", [LAYOUT])?;
+    fault::point("catalog.create")?;
+    let layout = format!("INSERT OR IGNORE INTO meta VALUES ('layout', {LAYOUT});");
+    connection.execute_batch(&format!("BEGIN; {TABLES} {layout} COMMIT"))?;
+    fault::point("catalog.opened")?;
     Ok(connection)
 }
 
@@ -104,7 +112,7 @@ pub(crate) fn open_for_reading(store: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(&path, flags)?;
     let connection = match check_layout(&connection, store) {
-        Err(StoreError::Catalog(_)) => {
+        Err(StoreError::Catalog(error)) if is_unwritable(&error) => {
             let uri = format!("file:{}?immutable=1", percent_encoded(&path));
             let connection = Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?;
             check_layout(&connection, store)?;
@@ -112,7 +120,17 @@ pub(crate) fn open_for_reading(store: &Path) -> Result<Connection, StoreError> {
         }
         checked => checked.map(|()| connection)?,
     };
+    if !has_meta(&connection)? {
+        // A run that was killed before it made the tables leaves an empty file.
+        return Err(StoreError::NotFound { dir: store.to_owned() });
+    }
     Ok(connection)
+}
+
+/// Whether the medium does not let SQLite make its shared memory. A catalog that is only busy must not be read past its
+/// log.
+fn is_unwritable(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
 }
 
 fn percent_encoded(path: &Path) -> String {
@@ -127,9 +145,7 @@ fn percent_encoded(path: &Path) -> String {
 }
 
 fn check_layout(connection: &Connection, store: &Path) -> Result<(), StoreError> {
-    let has_meta: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'meta'", [], |row| row.get(0))?;
-    if has_meta == 0 {
+    if !has_meta(connection)? {
         return Ok(());
     }
     let found: Option<i64> =
@@ -139,6 +155,10 @@ fn check_layout(connection: &Connection, store: &Path) -> Result<(), StoreError>
         Some(found) if found < LAYOUT => Err(StoreError::Older { dir: store.to_owned(), found }),
         _ => Ok(()),
     }
+}
+
+fn has_meta(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'meta'", [], |row| row.get(0))
 }
 
 /// What the catalog keeps one of.
@@ -203,6 +223,7 @@ pub(crate) fn splits(connection: &Connection) -> Result<Vec<SplitRow>, StoreErro
 
 /// Names a split, whose file has to be durable.
 pub(crate) fn put_split(transaction: &Transaction<'_>, split: &SplitMeta, is_open: bool) -> Result<(), StoreError> {
+    fault::point_of("catalog.put_split", &split.name)?;
     let sql = "INSERT INTO splits (name, bytes, sessions, min_time, max_time, has_via, is_open)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     transaction.prepare_cached(sql)?.execute(params![
@@ -398,6 +419,8 @@ mod tests {
     #[test]
     fn other_layouts_are_refused_by_name() {
         let store = tempfile::tempdir().unwrap();
+        assert!(matches!(open_for_reading(store.path()), Err(StoreError::NotFound { .. })));
+        std::fs::write(path(store.path()), "").unwrap();
         assert!(matches!(open_for_reading(store.path()), Err(StoreError::NotFound { .. })));
         let connection = open_for_writing(store.path()).unwrap();
         assert!(open_for_reading(store.path()).is_ok());

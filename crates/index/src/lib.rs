@@ -7,6 +7,7 @@ mod dictionary;
 mod error;
 mod execute;
 mod expiry;
+pub mod fault;
 mod fragments;
 mod group;
 mod kept;

@@ -257,6 +257,24 @@ impl Store {
         Ok(row.map(|(path, member)| Location { path: path.into(), member }))
     }
 
+    /// Files of the store that no transaction named: a run that was killed left them, and the next one removes them.
+    pub fn leftovers(&self) -> Result<Vec<PathBuf>, StoreError> {
+        let catalog = self.catalog();
+        let mut is_named = catalog.prepare_cached(catalog::IS_NAMED)?;
+        let mut leftovers = Vec::new();
+        for folder in [self.folder.clone(), self.transcripts()].into_iter().filter(|folder| folder.exists()) {
+            let read_error = |source| StoreError::Read { path: folder.clone(), source };
+            for entry in std::fs::read_dir(&folder).map_err(read_error)? {
+                let path = entry.map_err(read_error)?.path();
+                let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                if !is_named.exists([name])? {
+                    leftovers.push(path);
+                }
+            }
+        }
+        Ok(leftovers)
+    }
+
     pub(crate) fn catalog(&self) -> MutexGuard<'_, Connection> {
         self.catalog.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }

@@ -47,7 +47,7 @@ pub struct Verified {
     pub rows_comparable: bool,
     /// Bytes of rows that are kept for transcripts.
     pub kept_bytes: u64,
-    /// Files of splits that no transaction named: of a run that is going on, or left by one that was killed.
+    /// Files that no transaction named: of a run that is going on, or left by one that was killed.
     pub leftovers: u64,
     /// Damage.
     pub faults: Vec<Fault>,
@@ -91,7 +91,7 @@ impl Store {
             ));
         }
         verified.faults.extend(faults.into_iter().map(|text| Fault { place: "catalog".to_owned(), text }));
-        verified.leftovers = self.leftovers();
+        verified.leftovers = self.leftovers()?.len() as u64;
         self.verify_rows(&mut verified)?;
         Ok(verified)
     }
@@ -170,14 +170,6 @@ impl Store {
             Err(error) => differences.push(error.to_string()),
         }
         differences
-    }
-
-    /// Files that are in the folder of splits and not in this snapshot.
-    fn leftovers(&self) -> u64 {
-        let is_named = |name: &str| self.splits.iter().any(|row| row.name == name);
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        let stems = entries.filter_map(|entry| Some(entry.path().file_stem()?.to_string_lossy().into_owned()));
-        stems.filter(|name| !is_named(name)).count() as u64
     }
 }
 

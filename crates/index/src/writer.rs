@@ -17,6 +17,7 @@ use crate::{
     RowsFile, StoreError,
     catalog::{self, Meta},
     expiry::Expiry,
+    fault,
     fragments::{self, StoredFragments, StoredPart},
     kept,
     split::{
@@ -156,17 +157,16 @@ struct GivenUp {
 impl Writer {
     /// Opens a store for writing, making it if there is none. Only one run at a time can.
     pub fn open(dir: &Path) -> Result<Writer, StoreError> {
-        let splits = dir.join("splits");
-        if !splits.exists() {
-            fs::create_dir_all(&splits).map_err(|source| StoreError::Write { path: splits.clone(), source })?;
-            sync_folder(dir)?;
-        }
+        create_folders(dir)?;
+        fault::point("lock.take")?;
         let lock = lock(dir)?;
+        fault::point("lock.held")?;
         let connection = catalog::open_for_writing(dir)?;
         let expiry = Arc::new(Expiry::before(Meta::Horizon.get(&connection)?.map(Timestamp)));
         let connection = Mutex::new(connection);
         let mut writer = Writer { dir: dir.to_owned(), connection, expiry, swept: 0, _lock: lock };
         writer.swept = writer.sweep()?;
+        fault::point("catalog.read")?;
         // Nobody else writes, and each of the thousands of questions to come would lock and unlock the file.
         writer.connection().execute_batch("BEGIN")?;
         Ok(writer)
@@ -186,12 +186,15 @@ impl Writer {
         work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let mut connection = self.connection();
+        fault::point("catalog.begin")?;
         if !connection.is_autocommit() {
             connection.execute_batch("COMMIT")?; // What has only read.
         }
         let transaction = connection.transaction()?;
         let done = work(&transaction)?;
+        fault::point("catalog.commit")?;
         transaction.commit()?;
+        fault::point("catalog.committed")?;
         Ok(done)
     }
 
@@ -203,7 +206,7 @@ impl Writer {
         }
         let _: (i64, i64, i64) = connection
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        Ok(())
+        Ok(fault::point("catalog.checkpointed")?)
     }
 
     /// Files that were removed when the store was opened: leftovers of a run that was killed, and splits replaced a while
@@ -213,19 +216,20 @@ impl Writer {
     }
 
     fn sweep(&self) -> Result<u64, StoreError> {
+        fault::point("sweep.begin")?;
         let connection = self.connection();
         let mut statement = connection.prepare("DELETE FROM dropped_splits WHERE dropped_ms < ?1")?;
         statement.execute([now_ms() - DROPPED_KEPT_MS])?;
-        let sql = "SELECT 1 FROM splits WHERE name = ?1 UNION SELECT 1 FROM transcript_files WHERE name = ?1
-                   UNION SELECT 1 FROM dropped_splits WHERE name = ?1";
-        let mut is_named = connection.prepare(sql)?;
+        let mut is_named = connection.prepare(catalog::IS_NAMED)?;
         let mut swept = 0;
         for folder in [self.splits_folder(), self.transcripts_folder()].into_iter().filter(|folder| folder.exists()) {
             let entries = fs::read_dir(&folder).map_err(|source| StoreError::Read { path: folder.clone(), source })?;
             for path in entries.flatten().map(|entry| entry.path()) {
                 let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
                 if !is_named.exists([&name])? {
+                    fault::point_of("sweep.remove", path.display())?;
                     fs::remove_file(&path).map_err(|source| StoreError::Write { path, source })?;
+                    fault::point_of("sweep.removed", name)?;
                     swept += 1;
                 }
             }
@@ -355,15 +359,18 @@ impl Writer {
             put_open(transaction, open.unwrap_or_default())?;
             put_sources(transaction, &sources)?;
             put_files(transaction, &files)?;
+            fault::point("catalog.put_streams")?;
             put_newest(transaction, &newest)?;
             rows.iter().try_for_each(|file| kept::put_file(transaction, file))?;
             if let Some(horizon) = Meta::Horizon.get(transaction)?.filter(|_| !rows.is_empty()) {
                 kept::drop_before(transaction, Timestamp(horizon), now_ms())?;
             }
             Meta::RowsGone.add(transaction, self.expiry.left_out().rows as i64 - rows_again as i64)?;
+            fault::point("catalog.put_certificates")?;
             for certificate in &certificates {
                 catalog::put_certificate(transaction, certificate)?;
             }
+            fault::point("catalog.put_run")?;
             transaction
                 .prepare_cached("INSERT INTO runs (ended_ms, summary) VALUES (?1, ?2)")?
                 .execute(params![now_ms(), summary])?;
@@ -454,7 +461,28 @@ fn open_split(folder: &Path, sessions: &[(Session, Vec<StoredPart>)]) -> Result<
     writer.finish(folder, Ulid::generate().to_string()).map(Some)
 }
 
+/// Makes the store's folders, and before there is anything to lose sees that a power cut does not take them.
+fn create_folders(dir: &Path) -> Result<(), StoreError> {
+    let splits = dir.join("splits");
+    let create = || fs::create_dir_all(&splits).map_err(|source| StoreError::Write { path: splits.clone(), source });
+    if catalog::path(dir).is_file() {
+        return create();
+    }
+    fault::point("store.create")?;
+    create()?;
+    fault::point("store.sync")?;
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let _ = sync(parent); // It may be a folder that cannot be read.
+    sync(dir)
+}
+
 pub(crate) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+    fault::point("folder.sync")?;
+    sync(folder)?;
+    Ok(fault::point("folder.synced")?)
+}
+
+fn sync(folder: &Path) -> Result<(), StoreError> {
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
     synced.map_err(|source| StoreError::Write { path: folder.to_owned(), source })
 }
@@ -519,6 +547,7 @@ fn stored_rows(
 
 /// Stored sessions that are replaced: open ones vanish with their split, published ones are masked.
 fn drop_replaced(transaction: &Transaction<'_>, replaced: &[u64], open: bool) -> Result<(), StoreError> {
+    fault::point("catalog.drop_replaced")?;
     for &handle in replaced {
         let sql = "INSERT OR IGNORE INTO superseded SELECT split, document FROM fragments
                    WHERE id = ?1 AND split IS NOT NULL";
@@ -534,6 +563,7 @@ fn drop_replaced(transaction: &Transaction<'_>, replaced: &[u64], open: bool) ->
 }
 
 fn put_given_up(transaction: &Transaction<'_>, given_up: &[GivenUp]) -> Result<(), StoreError> {
+    fault::point("catalog.put_given_up")?;
     for one in given_up {
         let stream = catalog::stream_id(transaction, &one.stream)?;
         let sql = "INSERT INTO fragments (stream, session, split, document) VALUES (?1, ?2, ?3, ?4)";
@@ -543,6 +573,7 @@ fn put_given_up(transaction: &Transaction<'_>, given_up: &[GivenUp]) -> Result<(
 }
 
 fn put_open(transaction: &Transaction<'_>, open: Vec<(Session, Vec<StoredPart>)>) -> Result<(), StoreError> {
+    fault::point("catalog.put_open")?;
     for (session, parts) in open {
         let stream = catalog::stream_id(transaction, &session.stream)?;
         let sql = "INSERT INTO fragments (stream, session, parts) VALUES (?1, ?2, ?3)";
@@ -556,6 +587,7 @@ fn put_open(transaction: &Transaction<'_>, open: Vec<(Session, Vec<StoredPart>)>
 }
 
 fn put_sources(transaction: &Transaction<'_>, sources: &[SourceRecord]) -> Result<(), StoreError> {
+    fault::point("catalog.put_sources")?;
     let insert = "INSERT OR IGNORE INTO sources VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     // A row that is read again with the end of its line was counted before.
     let update = "UPDATE sources SET stream = ?2, consumed = ?3, hash = ?4, path = ?7, member = ?8, file = ?9,
@@ -609,6 +641,7 @@ fn put_newest(transaction: &Transaction<'_>, newest: &[(Arc<Stream>, Timestamp)]
 }
 
 fn put_files(transaction: &Transaction<'_>, files: &[FileRecord]) -> Result<(), StoreError> {
+    fault::point("catalog.put_files")?;
     let now = now_ns();
     let sql = "INSERT OR REPLACE INTO files VALUES (?1, ?2, ?3, ?4, ?5)";
     for file in files {
@@ -629,6 +662,7 @@ fn put_repeated_keys(
     splits: &mut [SplitMeta],
     open: Option<&mut SplitMeta>,
 ) -> Result<(), StoreError> {
+    fault::point("catalog.put_repeated_keys")?;
     let mut splits: Vec<&mut SplitMeta> = splits.iter_mut().chain(open).collect();
     // Taken out, because with those of millions of sessions they would lie in memory twice.
     let own: Vec<Vec<SplitKey>> = splits.iter_mut().map(|split| std::mem::take(&mut split.keys)).collect();

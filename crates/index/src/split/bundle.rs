@@ -19,7 +19,10 @@ use tantivy::{
 };
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::codec::{Decoder, put_number, put_text};
+use crate::{
+    codec::{Decoder, put_number, put_text},
+    fault,
+};
 
 /// The end of every split; its last character is the version of the layout.
 const MAGIC: &[u8; 8] = b"SMTPTRL3";
@@ -56,7 +59,9 @@ struct Entry {
 
 /// Writes files into one, makes it durable, and returns its size.
 pub(super) fn write(path: &Path, files: &[(String, Vec<u8>)]) -> io::Result<u64> {
+    fault::point_of("split.create", path.display())?;
     let mut out = BufWriter::with_capacity(1 << 20, File::create_new(path)?);
+    fault::point_of("split.write", path.display())?;
     let mut table = Vec::new();
     let mut offset = 0u64;
     for (name, bytes) in files {
@@ -71,8 +76,11 @@ pub(super) fn write(path: &Path, files: &[(String, Vec<u8>)]) -> io::Result<u64>
     out.write_all(&(table.len() as u32).to_le_bytes())?;
     out.write_all(&xxh3_64(&table).to_le_bytes())?;
     out.write_all(MAGIC)?;
+    fault::point_of("split.flush", path.display())?;
     let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    fault::point_of("split.sync", path.display())?;
     file.sync_all()?;
+    fault::point_of("split.synced", path.display())?;
     Ok(offset + (table.len() + TAIL_BYTES) as u64)
 }
 
