@@ -205,6 +205,25 @@ fn copies_of_a_growing_file_give_its_rows_once() {
 }
 
 #[test]
+fn of_copies_read_in_one_run_the_furthest_says_what_is_consumed() {
+    // A name without a date is read first, whichever stands first among the names.
+    let content = file(&(0..3).map(session).collect::<String>());
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["0000", "a copy"] {
+        let paths = [folder.path().join(name).join("EX1/SmtpSend")];
+        let write = |name: &str, bytes: &[u8]| fs::write(paths[0].join(name), bytes).unwrap();
+        fs::create_dir_all(&paths[0]).unwrap();
+        write("SEND20240301-1.LOG", &content);
+        write(name, &content[..content.len() - 120]);
+        let mut memory = Memory::default();
+        memory.run(&paths, &options(1));
+        write("again.gz", &encode(Codec::Gzip, &content).unwrap());
+        let again = memory.run(&paths, &options(1));
+        assert_eq!((again.summary.kept, memory.rows()), (0, 18), "{name}");
+    }
+}
+
+#[test]
 fn a_last_line_without_an_end_waits_where_more_may_come() {
     let rows = session(1);
     let content = file(rows.trim_end());

@@ -108,10 +108,7 @@ impl Memory {
         self.unchanged.retain(|stamp| !pending.contains(stamp));
         for one in &sources {
             let known = KnownSource { consumed: one.consumed, hash: one.hash, stream: Arc::clone(&one.stream) };
-            let is_longer = self.sources.get(&one.identity).is_none_or(|old| old.consumed < one.consumed);
-            if is_longer || one.read_from == Some(0) {
-                self.sources.insert(one.identity, known);
-            }
+            self.sources.insert(one.identity, known);
         }
         self.newest.extend(newest);
         let named = certificates.into_iter().map(|one| (one.thumbprint.to_string(), one));

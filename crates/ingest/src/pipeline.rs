@@ -126,7 +126,7 @@ pub struct Progress {
 pub struct Outcome<S> {
     /// The workers' sinks.
     pub sinks: Vec<S>,
-    /// Every source looked into, with what is consumed of it now.
+    /// Every source looked into, with what is consumed of it now. Of several copies the last says it.
     pub sources: Vec<SourceOutcome>,
     /// Files that hold no log, or nothing yet: remembered so that they are not opened again.
     pub others: Vec<Stamp>,
@@ -251,7 +251,7 @@ impl<S: Sink> Run<'_, S> {
             let copies = self.copies_of(task, &read_before);
             from_files.extend(self.read_large_task(task, copies));
         }
-        from_files.sort_by(|a, b| (&a.file, a.identity).cmp(&(&b.file, b.identity)));
+        sort_by_log(&mut from_files);
         outcomes.append(&mut from_files);
         outcomes
     }
@@ -346,6 +346,18 @@ impl<S: Sink> Run<'_, S> {
         let open = stitch(self.pool, self.workers, keys, &newest, self.options.limits.open_ms);
         Stitching { open, open_changed: true, replaced, newest: read_streams }
     }
+}
+
+/// Logs in order of their files. Copies of one stay in the order in which they were read: the last says what is consumed.
+fn sort_by_log(outcomes: &mut [SourceOutcome]) {
+    let mut first: FxHashMap<Identity, Arc<str>> = FxHashMap::default();
+    for one in outcomes.iter() {
+        let file = first.entry(one.identity).or_insert_with(|| Arc::clone(&one.file));
+        if one.file < *file {
+            *file = Arc::clone(&one.file);
+        }
+    }
+    outcomes.sort_by(|a, b| (&first[&a.identity], a.identity).cmp(&(&first[&b.identity], b.identity)));
 }
 
 fn merge_newest(newest: &mut FxHashMap<Arc<Stream>, Timestamp>, more: FxHashMap<Arc<Stream>, Timestamp>) {
