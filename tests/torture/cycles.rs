@@ -7,14 +7,18 @@
 use std::{
     collections::BTreeSet,
     env, fmt,
+    fs::OpenOptions,
+    io::Write,
     os::unix::process::ExitStatusExt,
     panic::{self, AssertUnwindSafe},
+    path::Path,
     process::Child,
     thread,
     time::{Duration, Instant},
 };
 
 use index::fault::POINTS;
+use serde_json::Value;
 
 use crate::{
     dice::Dice,
@@ -67,8 +71,11 @@ fn the_store_says_what_one_clean_run_says() {
     let seeds = seed..seed + cycles.div_ceil(CYCLES) as u64;
     for seed in seeds.clone() {
         let left = cycles - tally.cycles;
-        let fleet = panic::catch_unwind(AssertUnwindSafe(|| Nights::new(seed).all(left.min(CYCLES), &mut tally)));
-        if let Err(cause) = fleet {
+        let nights = panic::catch_unwind(AssertUnwindSafe(|| {
+            let fleet = Fleet::small(seed);
+            Nights::new(seed, &fleet).all(&fleet, left.min(CYCLES), &mut tally);
+        }));
+        if let Err(cause) = nights {
             eprintln!("seed {seed} failed; scripts/torture --cycles {CYCLES} --seed {seed} repeats it");
             panic::resume_unwind(cause);
         }
@@ -76,14 +83,25 @@ fn the_store_says_what_one_clean_run_says() {
     println!("torture: seeds {} to {}, {tally}", seeds.start, seeds.end - 1);
 }
 
+impl Drop for Nights {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.folder.disable_cleanup(true);
+            eprintln!("what was left, and a diary, are in {}", self.folder.path().display());
+        }
+    }
+}
+
 /// One fleet and its store.
 struct Nights {
+    /// Stays if a claim fails.
     folder: tempfile::TempDir,
-    fleet: Fleet,
     dice: Dice,
     program: Program,
     /// What one clean run over everything says.
     expected: Sessions,
+    /// Keys that a session may have.
+    keys: BTreeSet<String>,
     /// How long a run takes, about.
     run_time: Duration,
     /// Whole sessions that were published once: they stay.
@@ -92,11 +110,10 @@ struct Nights {
 }
 
 impl Nights {
-    fn new(seed: u64) -> Nights {
+    fn new(seed: u64, fleet: &Fleet) -> Nights {
         let folder = tempfile::tempdir().unwrap();
-        let fleet = Fleet::small(seed);
         let originals = folder.path().join("originals");
-        Incoming::write_originals(&originals, &fleet);
+        Incoming::write_originals(&originals, fleet);
         let clean = Program::with_store(&folder.path().join("clean"));
         let begin = Instant::now();
         clean.index(&originals);
@@ -106,20 +123,21 @@ impl Nights {
         assert_eq!(keys, fleet.keys, "one clean run");
         let program = Program::with_store(&folder.path().join("store"));
         let (dice, whole) = (Dice::new(seed), BTreeSet::new());
-        Nights { folder, fleet, dice, program, expected, run_time, whole, is_published: false }
+        Nights { folder, dice, program, expected, keys, run_time, whole, is_published: false }
     }
 
-    fn all(mut self, cycles: usize, tally: &mut Tally) {
-        let fleet = std::mem::replace(&mut self.fleet, Fleet { logs: Vec::new(), keys: BTreeSet::new() });
+    fn all(mut self, fleet: &Fleet, cycles: usize, tally: &mut Tally) {
         let folder = self.folder.path().join("incoming");
-        let mut incoming = Incoming::new(&folder, &fleet, &mut self.dice);
+        let mut incoming = Incoming::new(&folder, fleet, &mut self.dice);
         for cycle in 0..cycles {
             incoming.change(&mut self.dice, cycles - cycle);
+            self.note(&format!("cycle {cycle}\n{}", incoming.listing()));
             self.night(&folder, tally);
             self.look(tally);
             tally.cycles += 1;
         }
         incoming.complete(&mut self.dice);
+        self.note(&format!("the clean run\n{}", incoming.listing()));
         self.program.index(&folder);
         let found = self.program.sessions().unwrap().unwrap();
         let differences = differences(&found, &self.expected);
@@ -135,8 +153,14 @@ impl Nights {
         tally.sessions += found.len();
     }
 
+    /// Keeps a diary, for a failure that comes from the moment of a kill and so does not repeat.
+    fn note(&self, what: &str) {
+        let diary = OpenOptions::new().append(true).create(true).open(self.folder.path().join("diary"));
+        diary.and_then(|mut diary| diary.write_all(what.as_bytes())).unwrap();
+    }
+
     /// One run, which may be disturbed.
-    fn night(&mut self, folder: &std::path::Path, tally: &mut Tally) {
+    fn night(&mut self, folder: &Path, tally: &mut Tally) {
         let threads = self.dice.between(1, 3).to_string();
         let mut args = vec!["--threads", &threads];
         if self.dice.one_in(3) {
@@ -164,6 +188,7 @@ impl Nights {
         }
         let ended = self.program.end(child);
         let context = fault.as_deref().unwrap_or("no fault");
+        self.note(&format!("{context}, {:?}\n", ended.status));
         match (ended.status.code(), ended.status.signal()) {
             (None, Some(SIGKILL)) => tally.kills += 1,
             (None, Some(SIGABRT)) if fault.is_some() && !ended.err.contains("panicked") => tally.aborts += 1,
@@ -190,30 +215,30 @@ impl Nights {
         };
         let mut whole = BTreeSet::new();
         for (id, session) in &found {
-            let started = session["started"].as_str().unwrap();
-            let is_same = |(_, one): &(&String, &serde_json::Value)| {
-                one["session"] == session["session"]
-                    && one["started"] == session["started"]
-                    && key_of(one["id"].as_str().unwrap()) == key_of(id)
-            };
-            let is_known = self.expected.contains_key(id) || self.expected.keys().any(|one| key_of(one) == key_of(id));
-            assert!(is_known, "{id} is invented: {session}");
+            assert!(self.keys.contains(key_of(id)), "{id} is invented: {session}");
             if session["complete"] == true {
-                let expected = self.expected.get(key_of(id)).filter(|one| is_same(&(id, one)));
-                let expected = expected.or_else(|| self.expected.iter().find(is_same).map(|(_, one)| one));
+                let name = name_of(session);
+                let expected = self.expected.values().find(|one| name_of(one) == name);
                 let expected = expected.unwrap_or_else(|| panic!("{id} is whole and wrong: {session}"));
-                let (mut session, mut expected) = (session.clone(), expected.clone());
-                for one in [&mut session, &mut expected] {
-                    one.as_object_mut().unwrap().remove("id");
-                }
-                assert_eq!(session, expected, "{id}");
-                whole.insert(format!("{} {started}", key_of(id)));
+                assert_eq!(without_id(session), without_id(expected), "{id}");
+                whole.insert(name);
             }
         }
         let lost: Vec<&String> = self.whole.difference(&whole).collect();
         assert!(lost.is_empty(), "{} whole sessions were published once and are gone, first {}", lost.len(), lost[0]);
         self.whole = whole;
     }
+}
+
+/// A session's key and start: what tells it from others of its key stands in its id only once they are known.
+fn name_of(session: &Value) -> String {
+    format!("{} {}", key_of(session["id"].as_str().unwrap()), session["started"])
+}
+
+fn without_id(session: &Value) -> Value {
+    let mut session = session.clone();
+    session.as_object_mut().unwrap().remove("id");
+    session
 }
 
 fn kill_at(child: &mut Child, moment: Instant) {

@@ -102,6 +102,20 @@ impl<'f> Incoming<'f> {
         }
     }
 
+    /// What lies here now: each file with the bytes that it has of every log.
+    pub(crate) fn listing(&self) -> String {
+        let file = |copy: &Copy| {
+            let logs = copy.logs.iter().map(|&(log, length)| {
+                let Log { folder, name, bytes, .. } = &self.fleet.logs[log];
+                format!(" {folder}/{name}={length}/{}", bytes.len())
+            });
+            format!("  {}:{}\n", copy.path.strip_prefix(&self.root).unwrap().display(), logs.collect::<String>())
+        };
+        let mut files: Vec<String> = self.copies.iter().map(file).collect();
+        files.sort();
+        files.concat()
+    }
+
     fn arrive(&mut self, dice: &mut Dice, logs: &[usize]) {
         let codec = if logs.len() > 1 { Codec::Zip } else { codec(dice) };
         let path = self.new_path(dice, logs[0], codec);
