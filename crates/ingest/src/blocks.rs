@@ -326,7 +326,7 @@ impl<S: Sink> Run<'_, S> {
         let mut ending = self.read_content(&task.source, &mut reading);
         if reading.changed {
             lock(&self.workers[0]).note_change(&task.source, copies);
-            reading = Reading::of(task, &stream, None);
+            reading = Reading::again(task, &stream);
             ending = self.read_content(&task.source, &mut reading);
         }
         let mut worker = lock(&self.workers[0]);

@@ -10,6 +10,7 @@ use rustc_hash::FxHashSet;
 use smtplog::{
     SessionId, Stream,
     formats::{Columns, LogFormat},
+    hours::{HOURS_MAX, HourCounts},
     reader::{Counts, Fragments},
     record::Rejection,
 };
@@ -50,6 +51,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) known: Option<ContentHash>,
     /// Set once the content before `from` turned out to be another than known.
     pub(crate) changed: bool,
+    /// Whether that is why it is read, again and from its beginning.
+    pub(crate) replaces: bool,
     /// Sessions that are open before `from`, or in an earlier block. Another of the same key breaks them or, as equal
     /// sequence numbers are kept, continues them, even if it looks whole: it waits, too, and stitching decides.
     pub(crate) open_before: FxHashSet<SessionId>,
@@ -155,10 +158,16 @@ impl<'a> Reading<'a> {
             from: known.map_or(0, |known| known.consumed),
             known: known.map(|known| known.hash),
             changed: false,
+            replaces: false,
             open_before: FxHashSet::default(),
             consumed: 0,
             overlong: None,
         }
+    }
+
+    /// The same source as new, because what was known of it has changed.
+    pub(crate) fn again(task: &'a TaskSource, stream: &'a Arc<Stream>) -> Reading<'a> {
+        Reading { replaces: true, ..Reading::of(task, stream, None) }
     }
 
     /// A block of the same source, which is read by itself.
@@ -208,7 +217,7 @@ impl<S: Sink> Worker<S> {
         let mut ending = read(self, &mut reading);
         if reading.changed {
             self.note_change(&task.source, copies);
-            reading = Reading::of(task, &stream, None);
+            reading = Reading::again(task, &stream);
             ending = read(self, &mut reading);
         }
         self.end_source(&task.source, reading, ending, copies)
@@ -397,6 +406,7 @@ impl<S: Sink> Worker<S> {
             consumed,
             hash,
             read_from,
+            replaces: reading.replaces,
             counts: ending.counts,
             provisional: last_line.kept + last_line.rejected,
             provisional_kept: last_line.kept,
@@ -438,13 +448,19 @@ impl<S: Sink> Worker<S> {
             LastLine::Text(text) => reading.format.read(&mut reading.columns, text, offset, &mut self.fragments),
             _ => self.fragments.rejected(Rejection::TooLong, (offset, length)),
         }
-        let counts = self.fragments.end();
+        let mut counts = self.fragments.end();
+        counts.hours = HourCounts::default(); // It counts for its hour once it is consumed, so that it counts once.
         self.deliver_finished(reading, LineEnd::Missing);
         ending.counts.add(&counts);
         counts
     }
 
     fn count(&mut self, source: &Source, reading: &Reading<'_>, consumed: u64, counts: &Counts) {
+        if counts.hours.uncounted() > 0 {
+            let rows = counts.hours.uncounted();
+            let text = format!("it has rows of more than {HOURS_MAX} hours; {rows} of them are not in `coverage`");
+            self.notice(source, &text);
+        }
         let summary = &mut self.summary;
         summary.add_counts(reading.file, counts);
         match reading.known {

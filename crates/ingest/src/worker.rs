@@ -72,7 +72,9 @@ pub struct SourceOutcome {
     pub hash: ContentHash,
     /// Where reading began; `None` if nothing was new.
     pub read_from: Option<u64>,
-    /// Rows kept and rejected by this run.
+    /// Whether it was read again from its beginning because what was known of it has changed.
+    pub replaces: bool,
+    /// Rows kept and rejected by this run; by hour only those that were consumed.
     pub counts: Counts,
     /// Rows among `counts` that were not consumed, because their line has no end: 0 or 1. A later run that reads the
     /// rest of the line counts it again.

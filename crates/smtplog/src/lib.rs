@@ -10,6 +10,7 @@ pub mod assemble;
 pub mod certificate;
 pub mod formats;
 pub mod fragment;
+pub mod hours;
 pub mod json;
 mod memo;
 pub mod naive;

@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 use crate::{
     SessionId,
     fragment::{Endpoints, Fragment},
+    hours::{HourCounter, HourCounts},
     record::{Record, Rejection},
 };
 
@@ -52,6 +53,8 @@ pub struct Counts {
     pub rejected: u64,
     /// The first [`REJECTED_POSITIONS_MAX`] of them.
     pub positions: Vec<Rejected>,
+    /// Rows kept and rejected, by hour.
+    pub hours: HourCounts,
     /// Sessions cut because they were too large.
     pub sessions_cut: u64,
     /// Times that [`OPEN_SESSIONS_MAX`] was reached.
@@ -65,6 +68,7 @@ impl Counts {
         self.rejected += other.rejected;
         let room = REJECTED_POSITIONS_MAX - self.positions.len().min(REJECTED_POSITIONS_MAX);
         self.positions.extend(other.positions.iter().take(room));
+        self.hours.add(&other.hours);
         self.sessions_cut += other.sessions_cut;
         self.open_sessions_flushed += other.open_sessions_flushed;
     }
@@ -81,6 +85,8 @@ pub struct Fragments {
     recent: Option<(SessionId, u32)>,
     finished: Vec<Fragment>,
     spare: Vec<Vec<u8>>,
+    /// What is kept, and all of it by hour; the other counts stand in `counts`.
+    hours: HourCounter,
     counts: Counts,
 }
 
@@ -89,6 +95,7 @@ impl Fragments {
     pub fn begin(&mut self, source: u32) {
         self.source = source;
         self.counts = Counts::default();
+        self.hours = HourCounter::default();
     }
 
     /// Takes a row that lies at `(offset, length)`.
@@ -101,7 +108,7 @@ impl Fragments {
     /// written in small pieces and loaded in large ones.
     #[inline(always)]
     pub(crate) fn row(&mut self, record: &Record<'_>, endpoints: Endpoints, (offset, length): (u64, u64)) {
-        self.counts.kept += 1;
+        self.hours.kept(record.time);
         let slot = self.slot(record, offset);
         let Some(fragment) = &mut self.slots[slot as usize] else { return };
         fragment.push(record, endpoints, offset + length);
@@ -118,6 +125,7 @@ impl Fragments {
     /// Counts a line that is no record.
     pub fn rejected(&mut self, rejection: Rejection, (offset, _): (u64, u64)) {
         self.counts.rejected += 1;
+        self.hours.rejected();
         if self.counts.positions.len() < REJECTED_POSITIONS_MAX {
             self.counts.positions.push(Rejected { offset, rejection });
         }
@@ -139,6 +147,7 @@ impl Fragments {
     /// Ends the source: everything still open is finished as it is. Returns what was counted since `begin`.
     pub fn end(&mut self) -> Counts {
         self.flush_open();
+        (self.counts.kept, self.counts.hours) = std::mem::take(&mut self.hours).end();
         std::mem::take(&mut self.counts)
     }
 
