@@ -156,6 +156,8 @@ fn source_record(source: &ingest::SourceOutcome) -> SourceRecord {
         provisional: source.provisional_kept,
         is_read: source.read_from.is_some() || source.provisional > 0,
         from_beginning: source.read_from == Some(0),
+        hours: source.counts.hours.clone(),
+        replaces: source.replaces,
         path: source.stamp.path.clone(),
         member: source.member.clone(),
         file: source.file.to_string(),

@@ -59,6 +59,8 @@ CREATE INDEX IF NOT EXISTS transcripts_by_file ON transcripts (file);
 CREATE TABLE IF NOT EXISTS repeated_keys (
     stream INTEGER NOT NULL, session INTEGER NOT NULL, first INTEGER NOT NULL,
     PRIMARY KEY (stream, session)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS days (
+    stream INTEGER NOT NULL, day INTEGER NOT NULL, hours BLOB NOT NULL, PRIMARY KEY (stream, day)) WITHOUT ROWID;
 ";
 
 /// Whether a split is published, or was until a while ago. A file that is neither is a leftover.

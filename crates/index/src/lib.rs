@@ -3,6 +3,8 @@
 mod again;
 mod catalog;
 mod codec;
+pub mod coverage;
+mod days;
 mod dictionary;
 mod error;
 mod execute;
@@ -27,6 +29,7 @@ mod verify;
 mod writer;
 
 pub use again::OldSessions;
+pub use days::{DayRows, HourOfDay, StreamDays};
 pub use error::StoreError;
 pub use fragments::{StoredFragments, StoredPart};
 pub use group::{GroupRow, Groups, Over};

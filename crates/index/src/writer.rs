@@ -10,12 +10,13 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use rustc_hash::FxHashMap;
-use smtplog::{Session, SessionId, Stream, Timestamp, certificate::Certificate};
+use smtplog::{Session, SessionId, Stream, Timestamp, certificate::Certificate, hours::HourCounts};
 use ulid::Ulid;
 
 use crate::{
     RowsFile, StoreError,
     catalog::{self, Meta},
+    days,
     expiry::Expiry,
     fault,
     fragments::{self, StoredFragments, StoredPart},
@@ -66,8 +67,10 @@ pub struct SourceRecord {
     pub provisional: u64,
     /// Whether something of it was read in this run.
     pub is_read: bool,
-    /// Whether it was read from its beginning. If it was known, its content has changed.
-    pub from_beginning: bool,
+    /// Rows of this run by hour.
+    pub hours: HourCounts,
+    /// Whether an unknown part of them was counted before, because the content that was known has changed.
+    pub replaces: bool,
     /// The file that holds it.
     pub path: PathBuf,
     /// The archive's member, if it is one.
@@ -361,6 +364,7 @@ impl Writer {
             put_files(transaction, &files)?;
             fault::point("catalog.put_streams")?;
             put_newest(transaction, &newest)?;
+            days::put(transaction, &sources, Timestamp(now_ms()))?;
             rows.iter().try_for_each(|file| kept::put_file(transaction, file))?;
             if let Some(horizon) = Meta::Horizon.get(transaction)?.filter(|_| !rows.is_empty()) {
                 kept::drop_before(transaction, Timestamp(horizon), now_ms())?;
@@ -625,8 +629,7 @@ fn put_sources(transaction: &Transaction<'_>, sources: &[SourceRecord]) -> Resul
                 provisional,
                 source.is_read
             ])?;
-            // Its earlier content stays in the store, but not all of it may have been told apart from what is new.
-            Meta::RowsUnknown.add(transaction, i64::from(source.from_beginning))?;
+            Meta::RowsUnknown.add(transaction, i64::from(source.replaces))?;
         }
     }
     Ok(())
