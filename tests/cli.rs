@@ -109,7 +109,7 @@ fn check(trial: &Trial, args: &[&str], code: i32, err: &str) {
 #[test]
 fn help() {
     let trial = Trial::with_logs();
-    let verbs = ["index", "search", "show", "certs", "generate", "completions", "man"];
+    let verbs = ["index", "search", "show", "certs", "coverage", "generate", "completions", "man"];
     insta::assert_snapshot!("help", trial.run(&["--help"]).out);
     for verb in verbs {
         insta::assert_snapshot!(format!("help_{verb}"), trial.run(&[verb, "--help"]).out);

@@ -20,7 +20,7 @@ use crate::{args::Cli, console::Console};
 pub(crate) enum Outcome {
     /// Found, or done.
     Done,
-    /// Nothing found.
+    /// Nothing found, or for `coverage` something that `--fail-on` names.
     NothingFound,
     /// Done, but something could not be read.
     Partial,

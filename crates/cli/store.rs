@@ -155,7 +155,6 @@ fn source_record(source: &ingest::SourceOutcome) -> SourceRecord {
         rejected: source.counts.rejected,
         provisional: source.provisional_kept,
         is_read: source.read_from.is_some() || source.provisional > 0,
-        from_beginning: source.read_from == Some(0),
         hours: source.counts.hours.clone(),
         replaces: source.replaces,
         path: source.stamp.path.clone(),

@@ -2,23 +2,18 @@
 
 mod rows;
 
-use std::{
-    cmp::Reverse,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::cmp::Reverse;
 
 use ::index::{
     GroupRow, MissingSplit, Over, SearchOptions, Sort, Store,
-    query::{FIELDS, Field, Query, Window, parse_since, parse_until},
+    query::{FIELDS, Field, Query},
 };
-use anyhow::anyhow;
 use clap::{Args, ValueEnum};
-use smtplog::Timestamp;
 
 use super::{open_store, parse_query};
 use crate::{
     Outcome,
-    args::{Format, FormatArgs},
+    args::{Format, FormatArgs, WindowArgs},
     config::Settings,
     console::Console,
     render::{
@@ -45,12 +40,8 @@ pub(crate) struct SearchArgs {
     /// What to find, as in 'presented:97355AF6* status:5.7.64'; '*' is everything (quote it for the shell)
     #[arg(required = true)]
     query: Vec<String>,
-    /// From when on, UTC: 2024-03-01, 2024-03-01T06:00, -24h, -7d
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    since: Option<String>,
-    /// Until when, UTC; a date includes its day
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    until: Option<String>,
+    #[command(flatten)]
+    window: WindowArgs,
     /// Print at most so many rows, 0 for all [default: 50 in a table, all with --json and --csv]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -91,7 +82,7 @@ enum OverTime {
 
 /// Searches or counts.
 pub(crate) fn run(args: &SearchArgs, settings: &Settings) -> anyhow::Result<Outcome> {
-    let query = parse_query(&args.query)?.within(args.window()?);
+    let query = parse_query(&args.query)?.within(args.window.window()?);
     let store = open_store(&settings.store)?;
     if store.info().sessions == 0 {
         let dir = settings.store.display();
@@ -108,19 +99,6 @@ pub(crate) fn run(args: &SearchArgs, settings: &Settings) -> anyhow::Result<Outc
 }
 
 impl SearchArgs {
-    fn window(&self) -> anyhow::Result<Window> {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = Timestamp(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX));
-        let since = self.since.as_deref().map(|text| parse_since(text, now)).transpose()?;
-        let until = self.until.as_deref().map(|text| parse_until(text, now)).transpose()?;
-        if let (Some(from), Some(to)) = (since, until)
-            && from >= to
-        {
-            return Err(anyhow!("--since {from} is not before --until {to}"));
-        }
-        Ok(Window { since, until })
-    }
-
     fn limit(&self) -> Option<usize> {
         match (self.limit, self.format.format()) {
             (Some(limit), _) => Some(limit).filter(|limit| *limit > 0),

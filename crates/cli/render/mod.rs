@@ -2,6 +2,7 @@
 
 pub(crate) mod amount;
 pub(crate) mod certificates;
+pub(crate) mod coverage;
 pub(crate) mod csv;
 pub(crate) mod escape;
 pub(crate) mod groups;

@@ -83,6 +83,11 @@ impl Table {
         self.rows.push(cells.into_iter().map(|cell| Escaped::line(&cell).to_string()).collect());
     }
 
+    /// Whether it has no row.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// Writes header and rows, at most `width` columns wide as far as the columns allow.
     pub(crate) fn write(&self, out: &mut impl Write, width: Option<usize>, heading: Style) -> io::Result<()> {
         let widths = self.widths(width);
@@ -171,7 +176,8 @@ fn shrink(widths: &mut [Option<usize>], narrowest: &[usize], room: usize) {
     }
 }
 
-fn cut(text: &str, fit: Fit, width: usize) -> String {
+/// A text that takes at most so many columns.
+pub(super) fn cut(text: &str, fit: Fit, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }
