@@ -1,14 +1,8 @@
 //! The command line: global flags and the list of verbs. Each verb's own arguments stand in its file.
 
-use std::{
-    path::PathBuf,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::path::PathBuf;
 
-use ::index::query::{Window, parse_since, parse_until};
-use anyhow::bail;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use smtplog::Timestamp;
 
 use crate::{
     commands::{certs, completions, coverage, generate, index, prune, search, show, verify},
@@ -79,33 +73,6 @@ impl FormatArgs {
             FormatArgs { csv: true, .. } => Format::Csv,
             _ => Format::Table,
         }
-    }
-}
-
-/// What time it is about.
-#[derive(Args)]
-pub(crate) struct WindowArgs {
-    /// From when on, UTC: 2024-03-01, 2024-03-01T06:00, -24h, -7d
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    since: Option<String>,
-    /// Until when, UTC; a date includes its day
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    until: Option<String>,
-}
-
-impl WindowArgs {
-    /// The window; times that count back do so from now.
-    pub(crate) fn window(&self) -> anyhow::Result<Window> {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = Timestamp(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX));
-        let since = self.since.as_deref().map(|text| parse_since(text, now)).transpose()?;
-        let until = self.until.as_deref().map(|text| parse_until(text, now)).transpose()?;
-        if let (Some(from), Some(to)) = (since, until)
-            && from >= to
-        {
-            bail!("--since {from} is not before --until {to}");
-        }
-        Ok(Window { since, until })
     }
 }
 

@@ -1,39 +1,115 @@
-//! `certs`: every certificate that a log shows, when and where it was seen, and what it met.
+//! `certs`: every certificate that a log shows, when and where it was seen, and what it met; who renewed it and who lags.
 
 use std::cmp::Reverse;
 
+use ::index::{
+    Expiry, Renewal, Rollover, Store, UseState,
+    query::{Expr, Query, parse_duration_ms},
+};
 use clap::Args;
+use smtplog::Timestamp;
 
-use super::{open_store, parse_query};
+use super::{
+    open_store, parse_query, say_missing,
+    window::{self, WindowArgs},
+};
 use crate::{
     Outcome,
     args::{Format, FormatArgs},
     config::Settings,
-    render::{amount, certificates},
+    render::{amount, certificates, rollover},
 };
 
 /// List the certificates that servers and their peers presented
 ///
 /// "presented" counts the sessions in which the logging server showed the certificate, "received" those in which the
 /// other side did, "refusals" the 4xx and 5xx replies to sessions that had presented it.
+///
+/// With --rollover: a certificate is renewed on a connector once a server that presented it presents another instead, and
+/// a server lags if its last session there presented the old one although the renewal had begun and the server had
+/// nowhere moved to the new one since. "mixed" servers present both in turn; "idle" ones have had no session there since.
 #[derive(Args)]
 pub(crate) struct CertsArgs {
     /// Only those of sessions that match this query; see `search --help`
     query: Vec<String>,
     #[command(flatten)]
+    window: WindowArgs,
+    /// Tell which servers moved from which certificate to which on each connector, and which lag
+    #[arg(long)]
+    rollover: bool,
+    /// With --rollover, also tell which certificates still presented expire within this time
+    #[arg(long, value_name = "DURATION", requires = "rollover", default_value = "30d", value_parser = duration_ms)]
+    expires_in: i64,
+    #[command(flatten)]
     format: FormatArgs,
 }
 
-/// Prints the inventory, most presented first.
+/// Prints the inventory, most presented first, or the renewals.
 pub(crate) fn run(args: &CertsArgs, settings: &Settings) -> anyhow::Result<Outcome> {
-    let query = if args.query.is_empty() { None } else { Some(parse_query(&args.query)?) };
+    let window = args.window.window()?;
+    let query = match args.query.as_slice() {
+        [] => Query { expr: Expr::All, window },
+        words => parse_query(words)?.within(window),
+    };
     let store = open_store(&settings.store)?;
-    let mut rows = store.certificates(query.as_ref())?;
-    rows.sort_by_key(|row| (Reverse((row.presented, row.received)), row.certificate.thumbprint));
-    let format = args.format.format();
-    if !rows.is_empty() || format != Format::Table {
-        certificates::print(&settings.console, format, &rows)?;
+    if args.rollover { args.rollover(&store, &query, settings) } else { args.inventory(&store, &query, settings) }
+}
+
+impl CertsArgs {
+    fn inventory(&self, store: &Store, query: &Query, settings: &Settings) -> anyhow::Result<Outcome> {
+        let mut rows = store.certificates(Some(query))?;
+        rows.sort_by_key(|row| (Reverse((row.presented, row.received)), row.certificate.thumbprint));
+        let format = self.format.format();
+        if !rows.is_empty() || format != Format::Table {
+            certificates::print(&settings.console, format, &rows)?;
+        }
+        settings.console.note(&amount::counted(rows.len() as u64, "certificate"));
+        Ok(if rows.is_empty() { Outcome::NothingFound } else { Outcome::Done })
     }
-    settings.console.note(&amount::counted(rows.len() as u64, "certificate"));
-    Ok(if rows.is_empty() { Outcome::NothingFound } else { Outcome::Done })
+
+    fn rollover(&self, store: &Store, query: &Query, settings: &Settings) -> anyhow::Result<Outcome> {
+        let rollover = store.rollover(query)?;
+        let newest = store.info().last.unwrap_or(Timestamp(0));
+        let expiry = Expiry {
+            before: Timestamp(window::now().0.saturating_add(self.expires_in)),
+            seen_since: Timestamp(newest.0.saturating_sub(self.expires_in)),
+        };
+        let expiring = expiry.among(&rollover.uses, &rollover.certificates);
+        let report = rollover::Report { rollover: &rollover, expiring: &expiring, now: window::now() };
+        report.print(&settings.console, self.format.format())?;
+        say_missing(&settings.console, &rollover.missing);
+        settings.console.note(&summary(&rollover, expiring.len()));
+        Ok(match (rollover.missing.is_empty(), rollover.uses.is_empty()) {
+            (false, _) => Outcome::Partial,
+            (true, true) => Outcome::NothingFound,
+            (true, false) => Outcome::Done,
+        })
+    }
+}
+
+/// `12 renewals, 3 servers lag, 1 mixed, 2 certificates expire`.
+fn summary(rollover: &Rollover, expiring: usize) -> String {
+    if rollover.uses.is_empty() {
+        return "no session presented a certificate".to_owned();
+    }
+    let servers = |state| {
+        let all = rollover.renewals.iter().flat_map(|renewal: &Renewal| &renewal.servers);
+        let mut names: Vec<&str> =
+            all.filter(|server| server.state == state).map(|server| server.server.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        amount::counted(names.len() as u64, "server")
+    };
+    let verb = if expiring == 1 { "expires" } else { "expire" };
+    format!(
+        "{}, {} lagging, {} mixed; {} {verb}",
+        amount::counted(rollover.renewals.len() as u64, "renewal"),
+        servers(UseState::Lagging),
+        servers(UseState::Mixed),
+        amount::counted(expiring as u64, "certificate"),
+    )
+}
+
+fn duration_ms(text: &str) -> Result<i64, String> {
+    parse_duration_ms(text).map_err(|error| error.to_string())
 }

@@ -14,13 +14,8 @@ use index::{
 use ingest::place::RolledName;
 use smtplog::{Direction, Stream, Timestamp, civil::DAY_MS};
 
-use super::open_store;
-use crate::{
-    Outcome,
-    args::{FormatArgs, WindowArgs},
-    config::Settings,
-    render::coverage::Report,
-};
+use super::{open_store, window::WindowArgs};
+use crate::{Outcome, args::FormatArgs, config::Settings, render::coverage::Report};
 
 /// Show which days of which logs are missing
 ///

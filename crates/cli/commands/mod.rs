@@ -10,13 +10,14 @@ pub(crate) mod prune;
 pub(crate) mod search;
 pub(crate) mod show;
 pub(crate) mod verify;
+pub(crate) mod window;
 
 use std::path::Path;
 
-use ::index::{Store, StoreError, query::Query};
+use ::index::{MissingSplit, Store, StoreError, query::Query};
 use anyhow::anyhow;
 
-use crate::{Outcome, args::Command, config::Settings};
+use crate::{Outcome, args::Command, config::Settings, console::Console};
 
 /// Runs a verb.
 pub(crate) fn run(command: &Command, settings: &Settings) -> anyhow::Result<Outcome> {
@@ -47,4 +48,11 @@ fn open_store(dir: &Path) -> anyhow::Result<Store> {
 /// Parses a query; the error shows the place.
 fn parse_query(words: &[String]) -> anyhow::Result<Query> {
     Query::parse(&words.join(" ")).map_err(|error| anyhow!(error.rendered()))
+}
+
+/// Says which parts of the store an answer is without.
+fn say_missing(console: &Console, missing: &[MissingSplit]) {
+    for split in missing {
+        console.warn(&format!("a part of the store is missing from the answer: {}: {}", split.name, split.reason));
+    }
 }

@@ -1,7 +1,5 @@
 //! `prune`: drops old days, and what no run has published.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use ::index::{
     Merged, MissingSplit, Pruned, Writer,
     query::{TimeError, parse_since},
@@ -10,6 +8,7 @@ use anyhow::Context;
 use clap::Args;
 use smtplog::Timestamp;
 
+use super::window::now;
 use crate::{Outcome, config::Settings, render::amount};
 
 /// Milliseconds of a UTC day.
@@ -96,11 +95,6 @@ fn warn_of_damage(pruned: &Pruned, merged: &Merged, settings: &Settings) -> Outc
         settings.console.warn(&format!("split {} stays as it is: {}", split.name, split.reason));
     }
     if damaged.is_empty() { Outcome::Done } else { Outcome::Partial }
-}
-
-fn now() -> Timestamp {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// The beginning of a moment's UTC day.

@@ -5,15 +5,15 @@ mod rows;
 use std::cmp::Reverse;
 
 use ::index::{
-    GroupRow, MissingSplit, Over, SearchOptions, Sort, Store,
+    GroupRow, Over, SearchOptions, Sort, Store,
     query::{FIELDS, Field, Query},
 };
 use clap::{Args, ValueEnum};
 
-use super::{open_store, parse_query};
+use super::{open_store, parse_query, say_missing, window::WindowArgs};
 use crate::{
     Outcome,
-    args::{Format, FormatArgs, WindowArgs},
+    args::{Format, FormatArgs},
     config::Settings,
     console::Console,
     render::{
@@ -170,12 +170,6 @@ fn outcome(total: u64, is_whole: bool) -> Outcome {
         (_, false) => Outcome::Partial,
         (0, true) => Outcome::NothingFound,
         _ => Outcome::Done,
-    }
-}
-
-fn say_missing(console: &Console, missing: &[MissingSplit]) {
-    for split in missing {
-        console.warn(&format!("a part of the store is missing from the answer: {}: {}", split.name, split.reason));
     }
 }
 

@@ -58,12 +58,14 @@ fn table(console: &Console, rows: &[CertificateRow]) -> Table {
     table
 }
 
-fn date(time: Timestamp) -> String {
+/// A day as people read it.
+pub(crate) fn date(time: Timestamp) -> String {
     let text = time.to_string();
     text.split('T').next().unwrap_or_default().to_owned()
 }
 
-fn servers(servers: &[String]) -> String {
+/// A few servers by name, of many their number.
+pub(crate) fn servers(servers: &[String]) -> String {
     match servers.len() {
         ..=SERVERS_NAMED_MAX => servers.join(" "),
         count => count.to_string(),
@@ -71,7 +73,7 @@ fn servers(servers: &[String]) -> String {
 }
 
 /// The `CN` of a distinguished name; the name itself if it has none.
-fn common_name(subject: &str) -> &str {
+pub(crate) fn common_name(subject: &str) -> &str {
     let starts = subject.match_indices("CN=").map(|(at, _)| at);
     let Some(start) = starts.into_iter().find(|&at| at == 0 || subject[..at].ends_with([' ', ','])) else {
         return subject;

@@ -7,6 +7,7 @@ pub(crate) mod csv;
 pub(crate) mod escape;
 pub(crate) mod groups;
 pub(crate) mod json;
+pub(crate) mod rollover;
 pub(crate) mod sessions;
 pub(crate) mod table;
 pub(crate) mod transcript;

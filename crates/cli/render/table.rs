@@ -158,6 +158,26 @@ impl Table {
     }
 }
 
+/// A text on one line, escaped and cut at the end to the width.
+pub(crate) fn fitted(text: &str, width: Option<usize>) -> String {
+    let text = Escaped::line(text).to_string();
+    match width {
+        Some(width) => cut(&text, Fit::End(0), width),
+        None => text,
+    }
+}
+
+/// A thumbprint in a line of words: whole where there is room, else its first digits.
+pub(crate) fn thumbprint(thumbprint: &str, width: Option<usize>) -> String {
+    match width {
+        Some(width) if width < LINE_OF_THUMBPRINTS => cut(thumbprint, Fit::Thumbprint, SHORT_THUMBPRINT),
+        _ => thumbprint.to_owned(),
+    }
+}
+
+/// From so many columns on two thumbprints and a name stand whole in one line.
+const LINE_OF_THUMBPRINTS: usize = 120;
+
 fn total(widths: &[Option<usize>]) -> usize {
     let present = widths.iter().flatten();
     present.clone().sum::<usize>() + GAP * present.count().saturating_sub(1)

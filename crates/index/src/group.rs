@@ -257,7 +257,7 @@ impl Combinations<'_> {
 }
 
 /// What the front end presented for a refusal.
-fn presented_via(split: &SplitReader, via: &dyn Via, row: u32) -> Option<Thumbprint> {
+pub(crate) fn presented_via(split: &SplitReader, via: &dyn Via, row: u32) -> Option<Thumbprint> {
     let (asking, link) = asking(split, split.followed(&followed::VIA).place_of(row)?)?;
     via.presented(&asking, link)
 }

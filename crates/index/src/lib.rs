@@ -22,6 +22,7 @@ mod profile;
 mod prune;
 pub mod query;
 mod rewrite;
+mod rollover;
 mod sessions;
 mod split;
 mod store;
@@ -36,6 +37,9 @@ pub use group::{GroupRow, Groups, Over};
 pub use kept::{KeptRows, RowsFile, RowsWriter};
 pub use merge::Merged;
 pub use prune::Pruned;
+pub use rollover::{
+    CertificateUse, Connector, Expiring, Expiry, Met, Renewal, RenewalServer, Rollover, UseState, renewals,
+};
 pub use store::{CertificateRow, Hits, Location, MissingSplit, RecordedSource, SearchOptions, Sort, Store, StoreInfo};
 pub use verify::{Fault, Verified};
 pub use writer::{FileRecord, KnownSource, Published, Run, SourceRecord, SplitSink, Writer};

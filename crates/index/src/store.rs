@@ -223,14 +223,16 @@ impl Store {
         for answer in self.answers(&query, false, Deadline::start(), &mut Vec::new())? {
             answer.count_certificates(&mut used);
         }
-        let known = |thumbprint: Thumbprint| {
-            let names = self.certificate_names();
-            match names.binary_search_by_key(&thumbprint, |certificate| certificate.thumbprint) {
-                Ok(at) => names[at].clone(),
-                Err(_) => Certificate::bare(thumbprint),
-            }
-        };
-        Ok(used.into_iter().map(|(thumbprint, one)| one.row(known(thumbprint))).collect())
+        Ok(used.into_iter().map(|(thumbprint, one)| one.row(self.certificate(thumbprint))).collect())
+    }
+
+    /// What the logs say of a certificate.
+    pub(crate) fn certificate(&self, thumbprint: Thumbprint) -> Certificate {
+        let names = self.certificate_names();
+        match names.binary_search_by_key(&thumbprint, |certificate| certificate.thumbprint) {
+            Ok(at) => names[at].clone(),
+            Err(_) => Certificate::bare(thumbprint),
+        }
     }
 
     /// Every source that runs have read.

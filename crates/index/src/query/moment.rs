@@ -18,6 +18,14 @@ pub struct TimeError {
     pub text: String,
 }
 
+/// A duration that could not be read.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("`{}` is no duration: write 30d, 2w, 12h, 90m or 30s", .text.escape_debug())]
+pub struct DurationError {
+    /// What was given.
+    pub text: String,
+}
+
 /// The half-open time from `since` to before `until`; open where there is none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Window {
@@ -52,6 +60,11 @@ pub fn parse_until(text: &str, now: Timestamp) -> Result<Timestamp, TimeError> {
     before_now(text, now).or_else(moment).ok_or_else(|| TimeError { text: text.to_owned() })
 }
 
+/// The milliseconds of a duration: `90s`, `30m`, `24h`, `7d`, `2w`.
+pub fn parse_duration_ms(text: &str) -> Result<i64, DurationError> {
+    duration_ms(text).ok_or_else(|| DurationError { text: text.to_owned() })
+}
+
 /// The moments that a value of `started` or `ended` covers.
 pub(super) fn parse_times(text: &str) -> Option<RangeInclusive<Timestamp>> {
     parse_moment(text).map(|moment| moment.first..=moment.last)
@@ -73,8 +86,11 @@ fn before_now(text: &str, now: Timestamp) -> Option<Timestamp> {
     if text == "now" {
         return Some(now);
     }
-    let back = text.strip_prefix('-')?;
-    let unit = back.chars().next_back()?;
+    Some(Timestamp(now.0 - duration_ms(text.strip_prefix('-')?)?))
+}
+
+fn duration_ms(text: &str) -> Option<i64> {
+    let unit = text.chars().next_back()?;
     let unit_ms = match unit {
         's' => 1_000,
         'm' => MINUTE_MS,
@@ -83,8 +99,7 @@ fn before_now(text: &str, now: Timestamp) -> Option<Timestamp> {
         'w' => 7 * civil::DAY_MS,
         _ => return None,
     };
-    let count = number(&back[..back.len() - 1], 1..=9)?;
-    Some(Timestamp(now.0 - count * unit_ms))
+    Some(number(&text[..text.len() - 1], 1..=9)? * unit_ms)
 }
 
 fn parse_moment(text: &str) -> Option<Moment> {
@@ -204,6 +219,15 @@ mod tests {
         check("-7d", "2024-02-23T06:00:06.307Z", "2024-02-23T06:00:06.307Z");
         check("-30m", "2024-03-01T05:30:06.307Z", "2024-03-01T05:30:06.307Z");
         check("now", "2024-03-01T06:00:06.307Z", "2024-03-01T06:00:06.307Z");
+    }
+
+    #[test]
+    fn durations() {
+        let lengths = ["30d", "2w", "12h", "1m", "90s", "0d"].map(|text| parse_duration_ms(text).unwrap() / 1_000);
+        assert_eq!(lengths, [2_592_000, 1_209_600, 43_200, 60, 90, 0]);
+        for text in ["", "d", "-30d", "30", "30y", "1.5d", "30 d", "5é"] {
+            assert!(parse_duration_ms(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]
