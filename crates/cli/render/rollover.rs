@@ -8,7 +8,7 @@
 //!   server  state    old last seen        new last seen        sessions
 //!   EX017   lagging  2024-03-07 23:59:10                          1,204
 //! ```
-//! Servers that moved are counted; -v, a file and a pipe get everything.
+//! Servers that moved are counted, and with -v listed; a file and a pipe get all the rest.
 
 mod records;
 
@@ -46,7 +46,7 @@ const LINES_OF_NAMES_MAX: usize = 2;
 const ROWS_MAX: usize = 5;
 
 /// Of more renewals on one connector that one server has each, their number is told.
-const ALONE_MAX: usize = 2;
+const ALONE_MAX: u64 = 2;
 
 /// Renewals and what is told with them.
 pub(crate) struct Report<'a> {
@@ -86,20 +86,22 @@ impl Report<'_> {
             self.renewal(&mut page, renewal, listed)?;
             left = left.saturating_sub(renewal.servers.iter().filter(|server| server.is_behind()).count().min(listed));
         }
-        let (others, alone) = apart(rest.iter().chain(&done).copied(), most(ALONE_MAX));
+        let (others, alone) = apart(rest.iter().chain(&done).copied(), if is_whole { u64::MAX } else { ALONE_MAX });
         if !others.is_empty() {
             page.section()?;
             let title = if shown.is_empty() { "renewals" } else { "other renewals" };
             page.table(title, &self.others(console, &others, most(ROWS_MAX)), "")?;
             page.more(others.len(), most(ROWS_MAX), "renewal")?;
         }
-        for (connector, count) in alone {
-            let text = format!("{count} more on {}, of one server each; -v lists them", titled(connector));
+        if !alone.is_empty() {
+            let renewals = amount::counted(alone.values().sum(), "renewal");
+            let connectors = amount::counted(alone.len() as u64, "connector");
+            let text = format!("  and {renewals} of one server each, on {connectors}; -v lists them");
             writeln!(page.out, "{}", fitted(&text, console.width))?;
         }
         if !self.expiring.is_empty() {
             page.section()?;
-            page.table("still presented, and not valid for long", &self.expiring(console, most(ROWS_MAX)), "")?;
+            page.table("still presented, but expired or about to", &self.expiring(console, most(ROWS_MAX)), "")?;
             page.more(self.expiring.len(), most(ROWS_MAX), "certificate")?;
         }
         Ok(())
@@ -187,7 +189,7 @@ impl Report<'_> {
                 format!("{}/{}", renewal.count(UseState::Past), renewal.servers.len()),
                 if behind > 0 { behind.to_string() } else { String::new() },
                 if idle > 0 { idle.to_string() } else { String::new() },
-                format!("{} > {}", amount::count(renewal.before.refused()), amount::count(renewal.after.refused())),
+                format!("{} -> {}", amount::count(renewal.before.refused()), amount::count(renewal.after.refused())),
             ]);
         }
         table
@@ -301,11 +303,11 @@ fn names_in_lines(names: &[String], width: usize) -> Vec<String> {
 /// Parts those that one server has alone and that are done, where a connector has many.
 fn apart<'a>(
     renewals: impl Iterator<Item = &'a Renewal>,
-    alone_max: usize,
-) -> (Vec<&'a Renewal>, BTreeMap<&'a Connector, usize>) {
+    alone_max: u64,
+) -> (Vec<&'a Renewal>, BTreeMap<&'a Connector, u64>) {
     let is_alone = |renewal: &Renewal| renewal.servers.len() == 1 && !renewal.is_open();
     let all: Vec<&Renewal> = renewals.collect();
-    let mut alone: BTreeMap<&Connector, usize> = BTreeMap::new();
+    let mut alone: BTreeMap<&Connector, u64> = BTreeMap::new();
     all.iter()
         .filter(|renewal| is_alone(renewal))
         .for_each(|renewal| *alone.entry(&renewal.connector).or_default() += 1);
