@@ -87,7 +87,8 @@ impl Memory {
     }
 
     fn publish(&mut self, outcome: Outcome<Collected>) -> Report {
-        let Outcome { sinks, sources, others, open, open_changed, replaced, newest, certificates, summary } = outcome;
+        let Outcome { sinks, sources, others, open, open_changed, replaced, newest, certificates, summary, .. } =
+            outcome;
         for handle in replaced {
             let known = self.open.remove(&handle).or_else(|| self.given_up.remove(&handle));
             assert!(known.is_some(), "session {handle} is replaced but not known");

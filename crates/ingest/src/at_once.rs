@@ -103,11 +103,11 @@ impl<S: Sink> Run<'_, S> {
         let turns = Turns { told: Mutex::new(told), moved: Condvar::new() };
         let left = Mutex::new(sources.into_iter().enumerate().peekable());
         let loaded = Mutex::new(Vec::new());
-        while lock(&left).peek().is_some() {
+        while lock(&left).peek().is_some() && !self.progress.is_stopped() {
             self.pool.broadcast(|context| {
                 let mut worker = lock(&self.workers[context.index()]);
                 let mut own = Vec::new();
-                while !self.is_crowded() {
+                while !self.is_crowded() && !self.progress.is_stopped() {
                     let next = lock(&left).next();
                     let Some((number, source)) = next else { break };
                     let bytes = source.stored_bytes;

@@ -386,11 +386,11 @@ impl<S: Sink> Run<'_, S> {
         let next = AtomicUsize::new(0);
         let open_max = AtomicUsize::new(OPEN_AT_EDGES_MAX);
         let is_crowded = || self.is_crowded() || lock(&turns.passed).open.len() > open_max.load(Ordering::Relaxed);
-        while next.load(Ordering::Relaxed) < stretch.blocks.len() {
+        while next.load(Ordering::Relaxed) < stretch.blocks.len() && !self.progress.is_stopped() {
             self.pool.broadcast(|context| {
                 let mut worker = lock(&self.workers[context.index()]);
                 let _at_work = AtWork(&turns);
-                while !is_crowded() {
+                while !is_crowded() && !self.progress.is_stopped() {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     if number >= stretch.blocks.len() {
                         return;

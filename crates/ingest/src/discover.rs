@@ -8,7 +8,10 @@ use std::{
     io,
     ops::Range,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::UNIX_EPOCH,
 };
 
@@ -109,10 +112,16 @@ pub struct Discovery {
     pub problems: Vec<Problem>,
 }
 
-/// Walks the paths. `is_unchanged` says whether a file is as an earlier run left it.
-pub fn discover(paths: &[PathBuf], options: &Options, is_unchanged: &dyn Fn(&Stamp) -> bool) -> Discovery {
+/// Walks the paths, until it is told to stop. `is_unchanged` says whether a file is as an earlier run left it.
+pub fn discover(
+    paths: &[PathBuf],
+    options: &Options,
+    stop: &AtomicBool,
+    is_unchanged: &dyn Fn(&Stamp) -> bool,
+) -> Discovery {
     let mut walk = Walk {
         options,
+        stop,
         is_unchanged,
         found: Discovery::default(),
         newest: FxHashMap::default(),
@@ -134,6 +143,7 @@ fn is_stdin(path: &Path) -> bool {
 
 struct Walk<'a> {
     options: &'a Options,
+    stop: &'a AtomicBool,
     is_unchanged: &'a dyn Fn(&Stamp) -> bool,
     found: Discovery,
     /// The newest file of every rolled series, which may still be written to: by folder, direction, and whether files
@@ -189,7 +199,8 @@ impl Walk<'_> {
     fn folder(&mut self, path: &Path, absolute: &Path) {
         let name = absolute.file_name().map(|name| name.to_string_lossy().into_owned());
         let root = Root { name, up_to: exchange_folders_up_to(absolute) };
-        for entry in walkdir::WalkDir::new(absolute).sort_by_file_name() {
+        let entries = walkdir::WalkDir::new(absolute).sort_by_file_name().into_iter();
+        for entry in entries.take_while(|_| !self.stop.load(Ordering::Relaxed)) {
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(error) => {
@@ -386,13 +397,18 @@ impl Walk<'_> {
     }
 
     fn problem(&mut self, path: &Path, kind: ProblemKind, error: io::Error) {
-        self.found.problems.push(Problem { file: path.to_string_lossy().into_owned(), offset: None, kind, error });
+        let file = path.to_string_lossy().into_owned();
+        let metadata = fs::symlink_metadata(path);
+        let stamp = metadata.ok().map(|metadata| stamp(&std::path::absolute(path).unwrap_or(path.into()), &metadata));
+        self.found.problems.push(Problem { file, offset: None, kind, error, stamp, reported: false });
     }
 
     fn finish(mut self) -> Discovery {
         if let Some((path, count)) = self.surplus.take() {
             let text = format!("more than {FILES_MAX} files: {count} from here on are left for another run");
-            self.problem(&path, ProblemKind::Refused, io::Error::other(text));
+            let file = path.to_string_lossy().into_owned();
+            let (kind, error) = (ProblemKind::Refused, io::Error::other(text));
+            self.found.problems.push(Problem { file, offset: None, kind, error, stamp: None, reported: false });
         }
         for source in self.found.sources.iter_mut().filter(|source| source.member.is_none()) {
             // Without a rolled name nothing tells that the file is finished.

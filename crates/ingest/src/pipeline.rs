@@ -4,7 +4,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -17,7 +17,7 @@ use crate::{
     blocks::is_large,
     discover::{Source, Stamp, discover},
     identity::{ContentHash, Identity},
-    plan::{Plan, grouped, parted, plan},
+    plan::{Look, Plan, grouped, parted, plan},
     reading::Copies,
     stitch::{Group, IncompleteSession, Part, StoredSession, by_key, relieve, stitch},
     summary::Summary,
@@ -70,6 +70,10 @@ pub trait Known: Sync {
     fn stored_sessions(&self, keys: &[(Arc<Stream>, SessionId)]) -> Vec<StoredSession>;
     /// Time of the newest row of a stream.
     fn newest(&self, stream: &Stream) -> Option<Timestamp>;
+    /// Whether an earlier run reported that this file could not be read to its end.
+    fn is_reported(&self, _: &Stamp) -> bool {
+        false
+    }
 }
 
 /// No run was before this one.
@@ -120,6 +124,15 @@ pub struct Progress {
     pub bytes_total: AtomicU64,
     /// Stored bytes read.
     pub bytes_done: AtomicU64,
+    /// Set it, from another thread or a signal, and the run ends soon with [`Outcome::stopped`].
+    pub stop: Arc<AtomicBool>,
+}
+
+impl Progress {
+    /// Whether the run is to end without reading on.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
 }
 
 /// What a run found, to be published.
@@ -143,6 +156,8 @@ pub struct Outcome<S> {
     pub certificates: Vec<Certificate>,
     /// What was read, kept and could not be read.
     pub summary: Summary,
+    /// The run was told to stop. What is here is then neither all nor whole, and must not be published.
+    pub stopped: bool,
 }
 
 /// Reads the paths.
@@ -156,13 +171,14 @@ pub fn run<S: Sink>(
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads.max(1)).build()?;
     let waiting = Arc::new(AtomicUsize::new(0));
     let workers: Vec<Mutex<Worker<S>>> =
-        (0..pool.current_num_threads()).map(|_| Mutex::new(Worker::new(options, &waiting, sink()))).collect();
-    let mut found = discover(paths, options, &|stamp| known.is_unchanged(stamp));
+        (0..pool.current_num_threads()).map(|_| Mutex::new(Worker::new(options, &waiting, progress, sink()))).collect();
+    let mut found = discover(paths, options, &progress.stop, &|stamp| known.is_unchanged(stamp));
     let mut summary = Summary { files: found.files, unchanged: found.unchanged, ..Summary::default() };
     summary.problems.append(&mut found.problems);
     let (stdin, files): (Vec<Source>, Vec<Source>) = found.sources.into_iter().partition(Source::is_stdin);
     let (at_once, files) = parted(files, options.limits.block_bytes);
-    let mut plan = plan(files, &found.neighbours, &pool, options.mapping, &mut summary);
+    let look = Look { pool: &pool, mapping: options.mapping, stop: &progress.stop };
+    let mut plan = plan(files, &found.neighbours, &look, &mut summary);
     plan.others.append(&mut found.others);
     let planned = plan.tasks.iter().flat_map(|task| &task.sources).map(|source| &source.source);
     let total = planned.chain(&at_once).map(|source| source.stored_bytes).sum();
@@ -170,8 +186,12 @@ pub fn run<S: Sink>(
     let earlier = Earlier { known, open: OnceLock::new() };
     let run = Run { options, earlier, progress, pool: &pool, workers: &workers, waiting: &waiting };
     let sources = run.read(&stdin, at_once, &mut plan, &mut summary);
-    let stitching = run.stitch(&sources);
-    Ok(finish(workers, sources, plan.others, stitching, summary))
+    let stitching = if progress.is_stopped() { Stitching::default() } else { run.stitch(&sources) };
+    let mut outcome = finish(workers, sources, plan.others, stitching, summary);
+    for problem in &mut outcome.summary.problems {
+        problem.reported = problem.stamp.as_ref().is_some_and(|stamp| known.is_reported(stamp));
+    }
+    Ok(Outcome { stopped: progress.is_stopped(), ..outcome })
 }
 
 pub(crate) struct Run<'a, S> {
@@ -259,11 +279,12 @@ impl<S: Sink> Run<'_, S> {
     fn read_tasks(&self, tasks: &[Task], read_before: &Mutex<FxHashMap<Identity, Copies>>) -> Vec<SourceOutcome> {
         let next = AtomicUsize::new(0);
         let outcomes = Mutex::new(Vec::new());
-        while next.load(Ordering::Relaxed) < tasks.len() {
+        while next.load(Ordering::Relaxed) < tasks.len() && !self.progress.is_stopped() {
             self.pool.broadcast(|context| {
                 let mut worker = lock(&self.workers[context.index()]);
                 let mut own = Vec::new();
                 while !self.is_crowded()
+                    && !self.progress.is_stopped()
                     && let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed))
                 {
                     let copies = self.copies_of(task, read_before);
@@ -406,8 +427,10 @@ fn finish<S: Sink>(
     let Stitching { open, open_changed, replaced, mut newest } = stitching;
     newest.sort();
     summary.open += open.len() as u64;
+    summary.replaced += replaced.len() as u64;
     summary.sort();
     let mut certificates: Vec<Certificate> = certificates.into_values().collect();
     certificates.sort_unstable_by_key(|certificate| certificate.thumbprint);
-    Outcome { sinks, sources, others, open, open_changed, replaced, newest, certificates, summary }
+    let stopped = false;
+    Outcome { sinks, sources, others, open, open_changed, replaced, newest, certificates, summary, stopped }
 }

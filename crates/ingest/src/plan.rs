@@ -4,7 +4,7 @@ use std::{
     io,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -49,15 +49,17 @@ pub(crate) fn parted(sources: Vec<Source>, block_bytes: usize) -> (Vec<Source>, 
     (at_once, planned)
 }
 
+/// How sources are looked into.
+pub(crate) struct Look<'a> {
+    pub(crate) pool: &'a rayon::ThreadPool,
+    pub(crate) mapping: bool,
+    /// Once it is set nothing more is opened.
+    pub(crate) stop: &'a AtomicBool,
+}
+
 /// Looks into every source and puts those of one identity together.
-pub(crate) fn plan(
-    sources: Vec<Source>,
-    neighbours: &[Source],
-    pool: &rayon::ThreadPool,
-    mapping: bool,
-    summary: &mut Summary,
-) -> Plan {
-    let probed = probe_all(&sources, pool, mapping);
+pub(crate) fn plan(sources: Vec<Source>, neighbours: &[Source], look: &Look<'_>, summary: &mut Summary) -> Plan {
+    let probed = probe_all(&sources, look);
     let mut others = Vec::new();
     let mut logs: Vec<(Source, Box<Log>)> = Vec::new();
     for (source, probed) in sources.into_iter().zip(probed) {
@@ -74,20 +76,24 @@ pub(crate) fn plan(
             }
         }
     }
-    let streams = streams(&logs, neighbours, pool, mapping);
+    let streams = streams(&logs, neighbours, look);
     summary.notices.extend(logs.iter().filter_map(|(source, log)| foreign_connector(source, log)));
     Plan { tasks: tasks(logs, streams), others }
 }
 
-fn probe_all(sources: &[Source], pool: &rayon::ThreadPool, mapping: bool) -> Vec<io::Result<Probed>> {
+fn probe_all(sources: &[Source], look: &Look<'_>) -> Vec<io::Result<Probed>> {
     let next = AtomicUsize::new(0);
     let probed = Mutex::new(Vec::new());
-    pool.broadcast(|_| {
+    look.pool.broadcast(|_| {
         let mut own = Vec::new();
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some(source) = sources.get(at) else { break };
-            own.push((at, probe::probe(source, mapping)));
+            let probed = match look.stop.load(Ordering::Relaxed) {
+                true => Err(io::ErrorKind::Interrupted.into()),
+                false => probe::probe(source, look.mapping),
+            };
+            own.push((at, probed));
         }
         lock(&probed).append(&mut own);
     });
@@ -97,12 +103,7 @@ fn probe_all(sources: &[Source], pool: &rayon::ThreadPool, mapping: bool) -> Vec
 }
 
 /// The stream of every log. Old receive logs are opened again only for the folders that need them.
-fn streams(
-    logs: &[(Source, Box<Log>)],
-    neighbours: &[Source],
-    pool: &rayon::ThreadPool,
-    mapping: bool,
-) -> Vec<Arc<Stream>> {
+fn streams(logs: &[(Source, Box<Log>)], neighbours: &[Source], look: &Look<'_>) -> Vec<Arc<Stream>> {
     let mut known = Neighbours::default();
     logs.iter().for_each(|(source, log)| known.add(source, log));
     let lost: FxHashSet<_> = logs
@@ -112,7 +113,7 @@ fn streams(
         .collect();
     let asked: Vec<Source> =
         neighbours.iter().filter(|source| lost.contains(&source.neighbourhood())).cloned().collect();
-    let answers = probe_all(&asked, pool, mapping);
+    let answers = probe_all(&asked, look);
     for (source, probed) in asked.iter().zip(answers) {
         if let Ok(Probed::Log(log)) = probed {
             known.add(source, &log);

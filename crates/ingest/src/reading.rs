@@ -23,7 +23,7 @@ use crate::{
     open::{Stored, with_stored},
     pipeline::{Earlier, KnownSource, Sink},
     probe::{Beginning, HEAD_BYTES, LONG_HEAD_BYTES, Neighbours, Probed, beginning, probe_head},
-    summary::{Problem, ProblemKind, Summary},
+    summary::{ProblemKind, Summary},
     worker::{LineEnd, SourceOutcome, TaskSource, Worker},
 };
 
@@ -294,7 +294,7 @@ impl<S: Sink> Worker<S> {
     fn read_whole(&mut self, content: &[u8], reading: &mut Reading<'_>) -> Ending {
         let end = content.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         let mut at = 0;
-        while at < end && !reading.changed {
+        while at < end && !reading.changed && !self.is_stopped() {
             let searched = end.min(at + PIECE_BYTES) - 1;
             let piece_end =
                 content[searched..end].iter().position(|&byte| byte == b'\n').map_or(end, |n| searched + n + 1);
@@ -324,7 +324,7 @@ impl<S: Sink> Worker<S> {
                     break (read, LastLine::Lost(0), Some((read, error)));
                 }
             }
-            if reading.changed {
+            if reading.changed || self.is_stopped() {
                 break (0, LastLine::Lost(0), None);
             }
         };
@@ -381,9 +381,7 @@ impl<S: Sink> Worker<S> {
         let last_line = self.last_line(source, &mut reading, &mut ending, copies);
         let mut is_unread = false;
         if let Some((offset, error)) = ending.problem.take() {
-            let kind = ProblemKind::of(&error);
-            is_unread = kind == ProblemKind::Unreadable;
-            self.summary.problems.push(Problem { file: source.file.to_string(), offset: Some(offset), kind, error });
+            is_unread = self.summary.note_problem(source, offset, error) == ProblemKind::Unreadable;
         }
         let (consumed, hash) = match reading.known {
             Some(known) if ending.consumed <= reading.from => (reading.from, known),
@@ -517,8 +515,7 @@ impl<S: Sink> Worker<S> {
             Ok(outcome.map(|outcome| (outcome, copies)))
         });
         read.unwrap_or_else(|error| {
-            let kind = ProblemKind::of(&error);
-            summary.problems.push(Problem { file: "-".to_owned(), offset: Some(0), kind, error });
+            summary.note_problem(source, 0, error);
             None
         })
     }

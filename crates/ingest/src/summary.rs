@@ -7,7 +7,10 @@ use smtplog::{
     reader::{Counts, Rejected},
 };
 
-use crate::{discover::Source, probe::Probed};
+use crate::{
+    discover::{Source, Stamp},
+    probe::Probed,
+};
 
 /// Why a file was not read, or not to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,6 +50,10 @@ pub struct Problem {
     pub kind: ProblemKind,
     /// What happened.
     pub error: io::Error,
+    /// The file as it was then, by which it is known that it was reported; `None` if there is nothing to know it by.
+    pub stamp: Option<Stamp>,
+    /// Whether an earlier run reported it, of the same file.
+    pub reported: bool,
 }
 
 /// Something to know that is no problem.
@@ -104,6 +111,8 @@ pub struct Summary {
     pub open: u64,
     /// Sessions given up as incomplete.
     pub incomplete: u64,
+    /// Sessions among these that stand for one of an earlier run, which has more rows now or is open still.
+    pub replaced: u64,
     /// Of all these, sessions from before the store's horizon, which it leaves out.
     pub expired: u64,
     /// Beside these, sessions from before it that were taken again on purpose.
@@ -161,11 +170,17 @@ impl Summary {
         self.notices.push(Notice { file: source.file.to_string(), text: text.to_owned() });
     }
 
+    /// Notes why a source was not read beyond an offset; what kind of reason it is.
+    pub(crate) fn note_problem(&mut self, source: &Source, offset: u64, error: io::Error) -> ProblemKind {
+        let kind = ProblemKind::of(&error);
+        let (file, stamp) = (source.file.to_string(), (!source.is_stdin()).then(|| source.stamp.clone()));
+        self.problems.push(Problem { file, offset: Some(offset), kind, error, stamp, reported: false });
+        kind
+    }
+
     /// Counts a source of which not even the beginning could be read; whether that is for good.
     pub(crate) fn count_unopened(&mut self, source: &Source, error: io::Error) -> bool {
-        let kind = ProblemKind::of(&error);
-        self.problems.push(Problem { file: source.file.to_string(), offset: Some(0), kind, error });
-        kind != ProblemKind::Unreadable
+        self.note_problem(source, 0, error) != ProblemKind::Unreadable
     }
 
     /// Adds what another worker did.

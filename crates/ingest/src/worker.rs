@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use rustc_hash::FxHashMap;
@@ -112,10 +112,11 @@ pub(crate) struct Worker<S> {
     /// Whole sessions of one stream that the summary does not count yet: those of a file follow one another.
     counted: Option<(Arc<Stream>, u64)>,
     pub(crate) mapping: bool,
+    stop: Arc<AtomicBool>,
 }
 
 impl<S: Sink> Worker<S> {
-    pub(crate) fn new(options: &Options, waiting_total: &Arc<AtomicUsize>, sink: S) -> Worker<S> {
+    pub(crate) fn new(options: &Options, waiting_total: &Arc<AtomicUsize>, progress: &Progress, sink: S) -> Worker<S> {
         Worker {
             sink,
             assembler: Assembler::default(),
@@ -132,7 +133,13 @@ impl<S: Sink> Worker<S> {
             summary: Summary::default(),
             counted: None,
             mapping: options.mapping,
+            stop: Arc::clone(&progress.stop),
         }
+    }
+
+    /// Whether reading is to end here, because nobody wants the run any more.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 
     pub(crate) fn newest(&self) -> &FxHashMap<Arc<Stream>, Timestamp> {
