@@ -49,7 +49,7 @@ pub(crate) fn write_store(folder: &Path, sessions: &[Session]) -> u64 {
     let writer = Writer::open(folder).unwrap();
     let mut sink = writer.sink();
     sessions.iter().for_each(|session| sink.add(session));
-    let published = writer.publish(Run { sinks: vec![sink], ..Run::default() }).unwrap();
+    let published = writer.publish(Run { sinks: vec![sink], ..Run::default() }, |_| String::new()).unwrap();
     writer.close().unwrap();
     assert_eq!(published.splits, 1);
     published.bytes

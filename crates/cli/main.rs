@@ -4,9 +4,11 @@ mod args;
 mod commands;
 mod config;
 mod console;
+mod duration;
 mod keep;
 mod progress;
 mod render;
+mod signals;
 mod store;
 
 use std::{io, process::ExitCode};
@@ -30,17 +32,29 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = config::Settings::new(&cli.global).and_then(|settings| commands::run(&cli.command, &settings));
     match outcome {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::NothingFound) => ExitCode::from(1),
-        Ok(Outcome::Partial) => ExitCode::from(3),
+        Ok(outcome) => ExitCode::from(outcome.code()),
         // Whoever reads the output, `head` for one, has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             Console::new(&cli.global.output(None)).error(&format!("{error:#}"));
-            ExitCode::from(2)
+            ExitCode::from(ERROR_CODE)
         }
     }
 }
+
+impl Outcome {
+    /// The exit code (CONTRACT 6).
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Outcome::Done => 0,
+            Outcome::NothingFound => 1,
+            Outcome::Partial => 3,
+        }
+    }
+}
+
+/// The exit code of an error (CONTRACT 6).
+pub(crate) const ERROR_CODE: u8 = 2;
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {

@@ -3,6 +3,7 @@
 //! ingest knows no store and the store knows no logs, so that either can be used without the other.
 
 use std::{
+    fmt,
     path::PathBuf,
     sync::{
         Arc, Mutex,
@@ -29,6 +30,40 @@ pub(crate) struct Extras {
     pub(crate) keeps_rows: bool,
 }
 
+/// Nothing was published.
+pub(crate) struct Failed {
+    /// Why.
+    pub(crate) error: anyhow::Error,
+    /// What was read until then, if reading came to its end.
+    pub(crate) summary: Option<Box<Summary>>,
+}
+
+impl From<anyhow::Error> for Failed {
+    fn from(error: anyhow::Error) -> Failed {
+        Failed { error, summary: None }
+    }
+}
+
+/// The run was told to stop.
+#[derive(Debug)]
+pub(crate) struct Stopped;
+
+impl std::error::Error for Stopped {}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("stopped by a signal; nothing of this run was published")
+    }
+}
+
+/// What the catalog remembers of a run.
+pub(crate) struct Record<'a> {
+    /// The summary as the catalog keeps it.
+    pub(crate) text: &'a dyn Fn(&Summary) -> String,
+    /// Whether a run that found nothing new is remembered, too.
+    pub(crate) idle_runs: bool,
+}
+
 /// Reads the paths into the store. What could not be read is in the summary; an error means that nothing was
 /// published.
 pub(crate) fn index(
@@ -37,7 +72,8 @@ pub(crate) fn index(
     options: &Options,
     progress: &Progress,
     extras: Extras,
-) -> anyhow::Result<Summary> {
+    record: &Record<'_>,
+) -> Result<Summary, Failed> {
     if extras.takes_expired {
         writer.take_expired();
     }
@@ -45,24 +81,50 @@ pub(crate) fn index(
     let mut outcome = ingest::run(paths, options, &earlier, progress, || StoreSink(writer.sink()))
         .with_context(|| format!("cannot start {} threads", options.threads))?;
     if let Some(error) = earlier.error.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
-        return Err(error).context("cannot ask the store what it holds");
+        return Err(anyhow::Error::new(error).context("cannot ask the store what it holds").into());
     }
+    if outcome.stopped {
+        return Err(Failed { error: Stopped.into(), summary: Some(Box::new(outcome.summary)) });
+    }
+    let is_idle = |run: &Run| {
+        run.open.is_none() && run.files.is_empty() && run.reported.is_empty() && run.certificates.is_empty()
+    };
     let rows = match extras.keeps_rows {
         true => keep(&writer, &outcome.sources, options.threads, &mut outcome.summary)?,
         false => Vec::new(),
     };
     let (run, mut summary) = run_of(outcome);
-    let published = writer.publish(Run { rows, ..run }).context("cannot publish what was read")?;
-    summary.expired = published.expired;
-    summary.kept_bytes = published.kept_bytes;
+    let written = match record.idle_runs || extras.takes_expired || !is_idle(&run) {
+        true => write(&writer, Run { rows, ..run }, (paths, options, progress), extras, record, &mut summary),
+        false => Ok(()),
+    };
+    match written.and_then(|()| writer.close().context("cannot close the catalog")) {
+        Ok(()) => Ok(summary),
+        Err(error) => Err(Failed { error, summary: Some(Box::new(summary)) }),
+    }
+}
+
+/// Publishes a run, and does what comes after it.
+fn write(
+    writer: &Writer,
+    run: Run,
+    (paths, options, progress): (&[PathBuf], &Options, &Progress),
+    extras: Extras,
+    record: &Record<'_>,
+    summary: &mut Summary,
+) -> anyhow::Result<()> {
+    let published = writer.publish(run, |published| {
+        (summary.expired, summary.kept_bytes) = (published.expired, published.kept_bytes);
+        (record.text)(summary)
+    });
+    let published = published.context("cannot publish what was read")?;
     if extras.takes_expired {
-        summary.taken_again = take_again(&writer, paths, options, progress)?;
+        summary.taken_again = take_again(writer, paths, options, progress)?;
     }
     if published.splits > 0 || published.kept_bytes > 0 || summary.taken_again > 0 {
         writer.merge().context("what was read is published, but splits could not be merged")?;
     }
-    writer.close().context("cannot close the catalog")?;
-    Ok(summary)
+    Ok(())
 }
 
 /// Reads all the paths once more for the sessions from before the horizon that the store does not have. Their sources
@@ -80,7 +142,7 @@ fn take_again(writer: &Writer, paths: &[PathBuf], options: &Options, progress: &
         sinks.iter().fold((0, 0), |(sessions, rows), sink| (sessions + sink.sessions, rows + sink.rows));
     let sinks = sinks.into_iter().map(|sink| sink.sink).collect();
     let run = Run { sinks, certificates, rows_again: rows, ..Run::default() };
-    writer.publish(run).context("cannot publish what was taken again")?;
+    writer.publish(run, |_| String::new()).context("cannot publish what was taken again")?;
     Ok(sessions)
 }
 
@@ -127,6 +189,7 @@ fn run_of(outcome: Outcome<StoreSink>) -> (Run, Summary) {
     let pending: Vec<&PathBuf> =
         sources.iter().filter(|source| source.pending).map(|source| &source.stamp.path).collect();
     files.retain(|file| !pending.contains(&&file.path));
+    let unreported = summary.problems.iter().filter(|problem| !problem.reported);
     let run = Run {
         sinks: sinks.into_iter().map(|sink| sink.0).collect(),
         // With nothing new the open sessions are those of the store, and stay there.
@@ -134,6 +197,7 @@ fn run_of(outcome: Outcome<StoreSink>) -> (Run, Summary) {
         replaced: if open_changed { replaced } else { Vec::new() },
         sources: sources.iter().map(source_record).collect(),
         files,
+        reported: unreported.filter_map(|problem| problem.stamp.as_ref()).map(file_record).collect(),
         newest,
         certificates,
         ..Run::default()
@@ -218,6 +282,10 @@ impl Known for Earlier<'_> {
 
     fn newest(&self, stream: &Stream) -> Option<Timestamp> {
         self.answer(self.writer.newest(stream))
+    }
+
+    fn is_reported(&self, stamp: &Stamp) -> bool {
+        self.answer(self.writer.is_reported(&file_record(stamp)))
     }
 }
 

@@ -26,7 +26,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     // zstd a second time: for records, which tantivy's document store took twice as long to write.
     ("index", &["tantivy", "rusqlite", "sqlx", "redb", "zstd"]),
     ("serve", &["axum", "hyper", "tokio", "tower", "tower-http", "tiny_http", "actix-web", "warp", "rustls"]),
-    (PROGRAM, &["clap", "clap_complete", "clap_mangen"]),
+    (PROGRAM, &["clap", "clap_complete", "clap_mangen", "signal-hook", "ctrlc"]),
 ];
 
 /// Tests of any crate may read generated logs: `testlog` depends on nothing of ours.

@@ -1,22 +1,24 @@
 //! `index`: adds logs to the store, and says what was read, kept, rejected and pending.
 
+mod files;
+mod job;
+mod metrics;
 mod report;
+mod waiting;
+mod watch;
 
-use std::{path::PathBuf, sync::atomic::Ordering, time::Instant};
-
-use anyhow::Context;
-use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser};
-use index::Writer;
-use ingest::{IncompleteSession, Limits, NothingKnown, Options, Progress, Sink, summary::Summary};
-use smtplog::{Role, Session};
-
-use self::report::Report;
-use crate::{
-    Outcome,
-    config::Settings,
-    progress::{self, Done},
-    store::{self, Extras},
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
 };
+
+use anyhow::{Context, bail};
+use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser};
+use smtplog::Role;
+
+use self::{files::RunFiles, job::Job};
+use crate::{Outcome, config::Settings, duration, signals};
 
 /// Add logs to the store
 ///
@@ -51,77 +53,65 @@ pub(crate) struct IndexArgs {
     /// Print the summary as one JSON object
     #[arg(long)]
     json: bool,
+    /// Write the summary as JSON into this file, also if the run fails
+    #[arg(long, value_name = "FILE")]
+    summary: Option<PathBuf>,
+    /// Write metrics of the run and the store for Prometheus into this file, also if the run fails
+    #[arg(long, value_name = "FILE")]
+    metrics: Option<PathBuf>,
+    /// If another run writes to the store, wait until it is done, or so long, instead of failing
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, value_parser = duration::parse)]
+    wait: Option<Option<Duration>>,
+    /// Keep going, and look for new rows this often [default: 5s]
+    ///
+    /// Prints a line for each run that found something. What fails, a folder that has gone or a full disk, is reported
+    /// once and tried again. SIGTERM and SIGINT end it with exit code 0.
+    #[arg(long, value_name = "INTERVAL", num_args = 0..=1, require_equals = true, value_parser = duration::parse)]
+    #[arg(conflicts_with = "dry_run")]
+    watch: Option<Option<Duration>>,
 }
+
+/// How often a watch looks for new rows if nobody says.
+const WATCH_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Reads the logs and reports.
 pub(crate) fn run(args: &IndexArgs, settings: &Settings) -> anyhow::Result<Outcome> {
-    check_paths(&args.paths)?;
-    let options = Options {
-        threads: settings.threads,
-        server: args.server.clone(),
-        role: args.role,
-        servers: settings.servers.clone(),
-        mapping: !args.no_mmap,
-        limits: Limits::default(),
-    };
-    let progress = Progress::default();
-    let done = || Done {
-        bytes: progress.bytes_done.load(Ordering::Relaxed),
-        total: progress.bytes_total.load(Ordering::Relaxed),
-    };
-    let begin = Instant::now();
-    let summary = progress::shown(&settings.console, done, || match args.dry_run {
-        true => dry_run(&args.paths, &options, &progress),
-        false => index(args, settings, &options, &progress),
-    })?;
-    let report = Report { summary: &summary, time: begin.elapsed(), paths: &args.paths };
-    report.print(&settings.console, args.json)?;
-    Ok(outcome(&summary, args.strict))
-}
-
-/// If nothing that was named can be looked at, nothing is done; otherwise the rest is read and the report names it.
-fn check_paths(paths: &[PathBuf]) -> anyhow::Result<()> {
-    let mut error = None;
-    for path in paths.iter().filter(|path| path.as_os_str() != "-") {
-        match path.metadata() {
-            Ok(_) => return Ok(()),
-            Err(cause) => error = error.or(Some((path, cause))),
-        }
+    let files = RunFiles::new(args, &settings.store)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    // Reading a pipe goes on until the other side ends it. There a signal ends the process, and nothing is published.
+    if !args.reads_stdin() {
+        signals::stop_on_signals(&stop).context("cannot listen to signals")?;
+    } else if args.watch.is_some() {
+        bail!("--watch needs files or folders; standard input comes only once");
     }
-    match error {
-        Some((path, cause)) if !paths.iter().any(|path| path.as_os_str() == "-") => {
-            Err(cause).with_context(|| format!("cannot read {}", path.display()))
-        }
-        _ => Ok(()),
+    let job = Job::new(args, settings, stop);
+    match args.watch {
+        Some(interval) => watch::watch(&job, &files, interval.unwrap_or(WATCH_INTERVAL)),
+        None => once(&job, &files),
     }
 }
 
-fn outcome(summary: &Summary, strict: bool) -> Outcome {
-    let is_lax = summary.problems.is_empty();
-    let is_strict = summary.rejected == 0 && summary.read > 0;
-    if is_lax && (is_strict || !strict) { Outcome::Done } else { Outcome::Partial }
+fn once(job: &Job<'_>, files: &RunFiles<'_>) -> anyhow::Result<Outcome> {
+    let ran = job.run();
+    let written = files.write(&ran.report(job));
+    match ran.result {
+        Ok(outcome) => {
+            ran.report(job).print(&job.settings.console, job.args.json)?;
+            written.map(|()| outcome)
+        }
+        Err(error) => {
+            if let Err(error) = written {
+                job.settings.console.warn(&format!("{error:#}"));
+            }
+            Err(error)
+        }
+    }
 }
 
-fn index(args: &IndexArgs, settings: &Settings, options: &Options, progress: &Progress) -> anyhow::Result<Summary> {
-    let writer = Writer::open(&settings.store)?;
-    let keeps_rows = args.keep_transcripts || settings.keep_transcripts;
-    let extras = Extras { takes_expired: args.reindex, keeps_rows };
-    store::index(writer, &args.paths, options, progress, extras)
-}
-
-fn dry_run(paths: &[PathBuf], options: &Options, progress: &Progress) -> anyhow::Result<Summary> {
-    let outcome = ingest::run(paths, options, &NothingKnown, progress, || Discarded)
-        .with_context(|| format!("cannot start {} threads", options.threads))?;
-    Ok(outcome.summary)
-}
-
-/// Takes sessions and keeps none; the summary counts them.
-struct Discarded;
-
-impl Sink for Discarded {
-    fn session(&mut self, _: Session) {}
-
-    fn incomplete(&mut self, _: IncompleteSession) {}
+impl IndexArgs {
+    fn reads_stdin(&self) -> bool {
+        self.paths.iter().any(|path| path.as_os_str() == "-")
+    }
 }
 
 fn role_parser() -> impl TypedValueParser<Value = Role> {

@@ -12,6 +12,7 @@ use smtplog::{Direction, Role, SessionId, Stream, Thumbprint, Timestamp, certifi
 use crate::{
     StoreError, fault,
     migrate::{OLDEST_LAYOUT, migrate},
+    reported,
     split::write::SplitMeta,
 };
 
@@ -99,7 +100,7 @@ pub(crate) fn open_for_writing(store: &Path) -> Result<Connection, StoreError> {
     }
     fault::point("catalog.create")?;
     let layout = format!("INSERT OR IGNORE INTO meta VALUES ('layout', {LAYOUT});");
-    connection.execute_batch(&format!("BEGIN; {TABLES} {layout} COMMIT"))?;
+    connection.execute_batch(&format!("BEGIN; {TABLES} {} {layout} COMMIT", reported::TABLE))?;
     fault::point("catalog.opened")?;
     Ok(connection)
 }

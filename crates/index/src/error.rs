@@ -44,6 +44,14 @@ pub enum StoreError {
         /// Who holds the lock.
         holder: String,
     },
+    /// The lock could not be asked for; some network file systems have none.
+    #[error("cannot lock {}", path.display())]
+    Lock {
+        /// The lock's file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// A file of the store could not be written.
     #[error("cannot write {}", path.display())]
     Write {

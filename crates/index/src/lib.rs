@@ -13,6 +13,7 @@ pub mod fault;
 mod fragments;
 mod group;
 mod kept;
+mod lock;
 mod merge;
 mod migrate;
 mod packed;
@@ -21,10 +22,12 @@ mod partners;
 mod profile;
 mod prune;
 pub mod query;
+mod reported;
 mod rewrite;
 mod rollover;
 mod sessions;
 mod split;
+mod state;
 mod store;
 mod verify;
 mod writer;
@@ -40,6 +43,7 @@ pub use prune::Pruned;
 pub use rollover::{
     CertificateUse, Connector, Expiring, Expiry, Met, Renewal, RenewalServer, Rollover, UseState, renewals,
 };
+pub use state::StoreState;
 pub use store::{CertificateRow, Hits, Location, MissingSplit, RecordedSource, SearchOptions, Sort, Store, StoreInfo};
 pub use verify::{Fault, Verified};
 pub use writer::{FileRecord, KnownSource, Published, Run, SourceRecord, SplitSink, Writer};

@@ -80,7 +80,7 @@ mod tests {
             session.replies[0].presented_via = has_via.then_some(session.session);
             sink.add(&session);
         }
-        writer.publish(Run { sinks: vec![sink], ..Run::default() }).unwrap();
+        writer.publish(Run { sinks: vec![sink], ..Run::default() }, |_| String::new()).unwrap();
         writer.close().unwrap();
         let before = all(&Store::open(dir.path()).unwrap());
         assert_eq!(before.len(), 3);

@@ -1,8 +1,7 @@
 //! Writing: the one run that holds the lock, from its sinks to the transaction that publishes them.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{Read, Write},
+    fs::{self, File},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
     time::{SystemTime, UNIX_EPOCH},
@@ -20,7 +19,7 @@ use crate::{
     expiry::Expiry,
     fault,
     fragments::{self, StoredFragments, StoredPart},
-    kept,
+    kept, lock, reported,
     split::{
         columns::column,
         read::SplitReader,
@@ -103,6 +102,8 @@ pub struct Run {
     pub sources: Vec<SourceRecord>,
     /// Files looked into.
     pub files: Vec<FileRecord>,
+    /// Files that could not be read to their end, and are reported now.
+    pub reported: Vec<FileRecord>,
     /// Newest row by stream.
     pub newest: Vec<(Arc<Stream>, Timestamp)>,
     /// Certificates that the logs name.
@@ -111,8 +112,6 @@ pub struct Run {
     pub rows: Vec<RowsFile>,
     /// Rows of sessions that had been pruned or had expired, and are taken again: their sources count them already.
     pub rows_again: u64,
-    /// What the run did, as JSON.
-    pub summary: String,
 }
 
 /// What was published.
@@ -162,7 +161,7 @@ impl Writer {
     pub fn open(dir: &Path) -> Result<Writer, StoreError> {
         create_folders(dir)?;
         fault::point("lock.take")?;
-        let lock = lock(dir)?;
+        let lock = lock::lock(dir, Timestamp(now_ms()))?;
         fault::point("lock.held")?;
         let connection = catalog::open_for_writing(dir)?;
         let expiry = Arc::new(Expiry::before(Meta::Horizon.get(&connection)?.map(Timestamp)));
@@ -261,6 +260,11 @@ impl Writer {
         }))
     }
 
+    /// Whether an earlier run said of this file that it could not be read, and it is still the same.
+    pub fn is_reported(&self, file: &FileRecord) -> Result<bool, StoreError> {
+        reported::is_reported(&self.connection(), file)
+    }
+
     /// What is known of a source.
     pub fn source(&self, identity: &[u8; 32]) -> Result<Option<KnownSource>, StoreError> {
         let connection = self.connection();
@@ -321,8 +325,9 @@ impl Writer {
     }
 
     /// Publishes a run: first its files are made durable, then one transaction names them.
-    pub fn publish(&self, run: Run) -> Result<Published, StoreError> {
-        let Run { sinks, open, replaced, sources, files, newest, certificates, rows, rows_again, summary } = run;
+    /// `summary` says what the run did, as JSON.
+    pub fn publish(&self, run: Run, summary: impl FnOnce(&Published) -> String) -> Result<Published, StoreError> {
+        let Run { sinks, open, replaced, sources, files, reported, newest, certificates, rows, rows_again } = run;
         let open = open.map(|mut sessions| {
             sessions.retain(|(session, _)| !self.expiry.leaves_out(session));
             sessions
@@ -362,6 +367,7 @@ impl Writer {
             put_open(transaction, open.unwrap_or_default())?;
             put_sources(transaction, &sources)?;
             put_files(transaction, &files)?;
+            reported::put_reported(transaction, &reported)?;
             fault::point("catalog.put_streams")?;
             put_newest(transaction, &newest)?;
             days::put(transaction, &sources, Timestamp(now_ms()))?;
@@ -377,7 +383,7 @@ impl Writer {
             fault::point("catalog.put_run")?;
             transaction
                 .prepare_cached("INSERT INTO runs (ended_ms, summary) VALUES (?1, ?2)")?
-                .execute(params![now_ms(), summary])?;
+                .execute(params![now_ms(), summary(&published)])?;
             Ok(())
         })?;
         Ok(published)
@@ -489,22 +495,6 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
 fn sync(folder: &Path) -> Result<(), StoreError> {
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
     synced.map_err(|source| StoreError::Write { path: folder.to_owned(), source })
-}
-
-fn lock(dir: &Path) -> Result<File, StoreError> {
-    let path = dir.join("lock");
-    let write_error = |source| StoreError::Write { path: path.clone(), source };
-    let mut file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(write_error)?;
-    if file.try_lock().is_err() {
-        let mut holder = String::new();
-        let _ = file.read_to_string(&mut holder); // Who holds it is a courtesy.
-        let holder = if holder.is_empty() { "another run".to_owned() } else { holder };
-        return Err(StoreError::Locked { dir: dir.to_owned(), holder });
-    }
-    let holder = format!("process {}", std::process::id());
-    file.set_len(0).and_then(|()| file.write_all(holder.as_bytes())).map_err(write_error)?;
-    Ok(file)
 }
 
 pub(crate) fn now_ms() -> i64 {

@@ -9,6 +9,7 @@ use std::{io::Write, path::PathBuf, time::Duration};
 
 use ingest::summary::{Problem, ProblemKind, RejectedRows, Summary};
 use serde_json::{Value, json};
+use smtplog::Timestamp;
 
 use crate::{console::Console, render::amount};
 
@@ -17,9 +18,21 @@ const NAMED_MAX: usize = 5;
 
 /// What a run did.
 pub(super) struct Report<'a> {
+    /// Of a run that failed: what it had read by then, of which nothing was published.
     pub(super) summary: &'a Summary,
+    /// Why it failed.
+    pub(super) error: Option<String>,
+    pub(super) exit_code: u8,
+    pub(super) started: Timestamp,
     pub(super) time: Duration,
     pub(super) paths: &'a [PathBuf],
+}
+
+/// What is to be known about a run.
+pub(super) struct Findings {
+    /// What is not as it should be.
+    pub(super) warnings: Vec<String>,
+    pub(super) notes: Vec<String>,
 }
 
 impl Report<'_> {
@@ -39,6 +52,11 @@ impl Report<'_> {
         }
         out.flush()?;
         Ok(())
+    }
+
+    /// When the run ended.
+    pub(super) fn ended(&self) -> Timestamp {
+        Timestamp(self.started.0 + self.time.as_millis() as i64)
     }
 
     fn lines(&self) -> [(&'static str, String, String); 4] {
@@ -87,41 +105,53 @@ impl Report<'_> {
         self.summary.sessions + self.summary.open + self.summary.incomplete
     }
 
+    /// Sessions that the store did not have before.
+    pub(super) fn new_sessions(&self) -> u64 {
+        self.sessions().saturating_sub(self.summary.replaced)
+    }
+
     fn print_findings(&self, console: &Console) {
+        let Findings { warnings, notes } = self.findings(console);
+        warnings.iter().for_each(|text| console.warn(text));
+        notes.iter().for_each(|text| console.note(text));
+        let reported = self.summary.problems.iter().filter(|problem| problem.reported).count();
+        if reported > 0 && !console.verbose {
+            let problems = amount::counted(reported as u64, "problem");
+            console.note(&format!("{problems} reported by an earlier run, of the same files; -v names all"));
+        }
+    }
+
+    /// What is to be known beside the counts. What an earlier run reported is named only if everything is.
+    pub(super) fn findings(&self, console: &Console) -> Findings {
         let summary = self.summary;
-        for problem in &summary.problems {
-            console.warn(&problem_line(problem));
-        }
-        for (count, text) in self.limits_reached() {
-            if count > 0 {
-                console.warn(&format!("{} {text}", amount::count(count)));
-            }
-        }
+        let problems = summary.problems.iter().filter(|problem| console.verbose || !problem.reported);
+        let limits = self.limits_reached().into_iter().filter(|(count, _)| *count > 0);
+        let limits = limits.map(|(count, text)| format!("{} {text}", amount::count(count)));
+        let warnings = problems.map(problem_line).chain(limits).collect();
         let most = if console.verbose { usize::MAX } else { NAMED_MAX };
-        for rejected in summary.rejected_rows.iter().take(most) {
-            console.note(&rejected_line(rejected, most));
-        }
-        note_rest(console, summary.rejected_rows.len(), "with rejected rows");
-        for notice in summary.notices.iter().take(most) {
-            console.note(&format!("{}: {}", notice.file, notice.text));
-        }
-        note_rest(console, summary.notices.len(), "to know of");
-        self.note_emptiness(console);
+        let mut notes: Vec<String> =
+            summary.rejected_rows.iter().take(most).map(|rejected| rejected_line(rejected, most)).collect();
+        notes.extend(rest(summary.rejected_rows.len(), most, "with rejected rows"));
+        notes.extend(summary.notices.iter().take(most).map(|notice| format!("{}: {}", notice.file, notice.text)));
+        notes.extend(rest(summary.notices.len(), most, "to know of"));
+        notes.extend(self.emptiness());
+        Findings { warnings, notes }
     }
 
     /// A newcomer who names the wrong folder shall not wonder.
-    fn note_emptiness(&self, console: &Console) {
+    fn emptiness(&self) -> Option<String> {
         let summary = self.summary;
         let paths: Vec<_> = self.paths.iter().map(|path| path.display().to_string()).collect();
         let paths = paths.join(", ");
         if summary.files == 0 && summary.problems.is_empty() {
-            console.note(&format!("there are no files in {paths}"));
-        } else if summary.files > 0 && summary.foreign == summary.files {
-            console.note(&format!(
+            return Some(format!("there are no files in {paths}"));
+        }
+        (summary.files > 0 && summary.foreign == summary.files).then(|| {
+            format!(
                 "none of the files in {paths} is an SMTP protocol log; Exchange keeps them in \
                  TransportRoles\\Logs\\...\\ProtocolLog, named SEND*.LOG and RECV*.LOG"
-            ));
-        }
+            )
+        })
     }
 
     fn limits_reached(&self) -> [(u64, &'static str); 4] {
@@ -134,7 +164,8 @@ impl Report<'_> {
         ]
     }
 
-    fn json(&self) -> Value {
+    /// The run as one object, for `--json`, `--summary` and the catalog.
+    pub(super) fn json(&self) -> Value {
         let summary = self.summary;
         json!({
             "v": 1,
@@ -145,7 +176,9 @@ impl Report<'_> {
             "sessions": self.sessions(), "whole": summary.sessions, "open": summary.open,
             "incomplete": summary.incomplete, "expired": summary.expired,
             "taken_again": summary.taken_again, "kept_bytes": summary.kept_bytes,
+            "new_sessions": self.new_sessions(), "duplicates": summary.known,
             "bytes": summary.bytes, "stored_bytes": summary.stored_bytes, "seconds": self.time.as_secs_f64(),
+            "bytes_per_second": (summary.bytes as f64 / self.time.as_secs_f64().max(1e-9)) as u64,
             "limits": {
                 "sessions_cut": summary.sessions_cut, "open_sessions_flushed": summary.open_sessions_flushed,
                 "closed_early": summary.closed_early, "certificates_dropped": summary.certificates_dropped,
@@ -154,6 +187,7 @@ impl Report<'_> {
             "rejected_rows": summary.rejected_rows.iter().map(rejected_json).collect::<Vec<_>>(),
             "notices": summary.notices.iter()
                 .map(|notice| json!({ "file": notice.file, "text": notice.text })).collect::<Vec<_>>(),
+            "started": self.started, "ended": self.ended(), "exit_code": self.exit_code, "error": self.error,
         })
     }
 }
@@ -165,11 +199,11 @@ fn parts(counts: &[(u64, &str)]) -> String {
     shown.join(", ")
 }
 
-fn note_rest(console: &Console, count: usize, what: &str) {
-    if count > NAMED_MAX && !console.verbose {
-        let more = amount::counted((count - NAMED_MAX) as u64, "more file");
-        console.note(&format!("... and {more} {what}; -v names all"));
-    }
+fn rest(count: usize, most: usize, what: &str) -> Option<String> {
+    (count > most).then(|| {
+        let more = amount::counted((count - most) as u64, "more file");
+        format!("... and {more} {what}; -v names all")
+    })
 }
 
 fn problem_line(problem: &Problem) -> String {
@@ -191,12 +225,19 @@ fn rejected_line(rejected: &RejectedRows, most: usize) -> String {
 }
 
 fn problem_json(problem: &Problem) -> Value {
-    let kind = match problem.kind {
+    json!({
+        "file": problem.file, "offset": problem.offset, "kind": kind_name(problem.kind),
+        "error": problem.error.to_string(), "reported": problem.reported,
+    })
+}
+
+/// The name of a kind of problem in JSON and metrics.
+pub(super) fn kind_name(kind: ProblemKind) -> &'static str {
+    match kind {
         ProblemKind::Unreadable => "unreadable",
         ProblemKind::Damaged => "damaged",
         ProblemKind::Refused => "refused",
-    };
-    json!({ "file": problem.file, "offset": problem.offset, "kind": kind, "error": problem.error.to_string() })
+    }
 }
 
 fn rejected_json(rejected: &RejectedRows) -> Value {
