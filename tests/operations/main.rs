@@ -2,6 +2,7 @@
 
 mod exposition;
 mod trial;
+mod units;
 
 use std::{
     fs::{self, File},
