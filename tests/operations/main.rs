@@ -7,6 +7,7 @@ mod units;
 use std::{
     fs::{self, File},
     io::Write,
+    path::PathBuf,
 };
 
 use trial::{Disk, LOG, Trial, sessions_text};
@@ -79,6 +80,19 @@ fn a_watch_outlives_a_full_disk() {
     let ended = watch.end();
     assert!(ended.err.contains("trying again") && ended.err.contains("working again"), "{}", ended.err);
     assert_eq!((ended.code, trial.sessions()), (Some(0), 2), "{}", ended.err);
+}
+
+#[test]
+fn a_failed_run_gives_the_disk_back() {
+    let trial = Trial::new();
+    let size = ["--servers", "1", "--days", "3", "--mib-per-server", "24"];
+    assert_eq!(trial.run(&[&["generate", "logs"][..], &size].concat()).code, Some(0));
+    let Some(_disk) = Disk::mount(&trial.path("store"), 512 << 10) else { return };
+    let ran = trial.run(&["index", "logs", "--summary", "run.json"]);
+    assert!(ran.code == Some(2) && ran.err.contains("No space left"), "{}", ran.err);
+    assert_eq!(trial.files("store/splits"), Vec::<PathBuf>::new());
+    let summary = trial.summary();
+    assert!(summary["kept"].as_u64() > Some(1_000) && summary["exit_code"] == 2, "what was read is told: {summary}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::Context;
+use index::Writer;
 use ingest::{IncompleteSession, Limits, NothingKnown, Options, Progress, Sink, summary::Summary};
 use smtplog::{Session, Timestamp};
 
@@ -99,7 +100,13 @@ impl<'a> Job<'a> {
         let keeps_rows = self.args.keep_transcripts || self.settings.keep_transcripts;
         let extras = Extras { takes_expired: self.args.reindex, keeps_rows };
         let record = Record { text: &text, idle_runs: self.args.watch.is_none() };
-        self.with_progress(|progress| store::index(writer, &self.args.paths, &self.options, progress, extras, &record))
+        let ran = self
+            .with_progress(|progress| store::index(writer, &self.args.paths, &self.options, progress, extras, &record));
+        if ran.is_err() {
+            // Opening removes what no run published: it may be what fills the disk.
+            drop(Writer::open(&self.settings.store));
+        }
+        ran
     }
 
     fn dry_run(&self) -> Result<Summary, Failed> {
