@@ -84,6 +84,14 @@ struct Count {
 impl Store {
     /// Counts sessions and replies by fields.
     pub fn group(&self, query: &Query, by: &[Field], over: Option<Over>) -> Result<Groups, StoreError> {
+        let groups = self.group_once(query, by, over)?;
+        match self.newer_than(&groups.missing)? {
+            Some(newer) => newer.group_once(query, by, over),
+            None => Ok(groups),
+        }
+    }
+
+    fn group_once(&self, query: &Query, by: &[Field], over: Option<Over>) -> Result<Groups, StoreError> {
         let deadline = Deadline::start();
         let query = self.resolve(query);
         let mut missing: Vec<MissingSplit> = Vec::new();

@@ -138,9 +138,44 @@ pub(crate) fn plan(splits: &[Candidate]) -> Vec<Vec<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        Run, Store,
+        query::{Field, Query, samples},
+    };
 
     fn splits(sessions: &[u64]) -> Vec<Candidate> {
         sessions.iter().map(|&sessions| Candidate { sessions, masked: 0, bytes: 100 * sessions }).collect()
+    }
+
+    #[test]
+    fn a_snapshot_outlives_the_splits_that_it_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let writer = Writer::open(dir.path()).unwrap();
+        for number in 0..TIER_SPLITS as u64 {
+            let mut session = samples::session();
+            session.session.0 += number;
+            let mut sink = writer.sink();
+            sink.add(&session);
+            writer.publish(Run { sinks: vec![sink], ..Run::default() }, |_| String::new()).unwrap();
+        }
+        let before = Store::open(dir.path()).unwrap();
+        assert_eq!(writer.merge().unwrap(), Merged { from: 8, to: 1, damaged: Vec::new() });
+        let kept = catalog::splits(&writer.connection()).unwrap()[0].name.clone();
+        for entry in std::fs::read_dir(writer.splits_folder()).unwrap() {
+            let path = entry.unwrap().path();
+            if !path.to_string_lossy().contains(&kept) {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+        let query = Query::parse("*").unwrap();
+        let hits = before.search(&query, &Default::default()).unwrap();
+        assert_eq!((hits.total, hits.missing), (8, Vec::new()));
+        let groups = before.group(&query, &[Field::Server], None).unwrap();
+        assert_eq!((groups.rows[0].sessions, groups.missing), (8, Vec::new()));
+        // What is named and not there is missing all the same.
+        std::fs::remove_file(writer.splits_folder().join(format!("{kept}.split"))).unwrap();
+        let after = Store::open(dir.path()).unwrap();
+        assert_eq!(after.search(&query, &Default::default()).unwrap().missing.len(), 1);
     }
 
     #[test]

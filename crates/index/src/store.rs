@@ -20,7 +20,7 @@ use crate::{
     sessions::Documents,
     split::{
         columns::{column, followed},
-        read::SplitReader,
+        read::{SplitReader, VANISHED},
     },
 };
 
@@ -168,6 +168,24 @@ impl Store {
 
     /// Sessions that match.
     pub fn search(&self, query: &Query, options: &SearchOptions) -> Result<Hits, StoreError> {
+        let hits = self.search_once(query, options)?;
+        match self.newer_than(&hits.missing)? {
+            Some(newer) => newer.search_once(query, options),
+            None => Ok(hits),
+        }
+    }
+
+    /// A fresh snapshot, if splits of this one were replaced and their files are gone meanwhile. That takes ten minutes
+    /// since the snapshot was taken.
+    pub(crate) fn newer_than(&self, missing: &[MissingSplit]) -> Result<Option<Store>, StoreError> {
+        let vanished = |split: &&MissingSplit| split.reason == VANISHED;
+        let Some(split) = missing.iter().find(vanished) else { return Ok(None) };
+        let newer = Store::open(self.folder.parent().unwrap_or(&self.folder))?;
+        let is_named = newer.splits.iter().any(|row| row.name == split.name);
+        Ok((!is_named).then_some(newer))
+    }
+
+    fn search_once(&self, query: &Query, options: &SearchOptions) -> Result<Hits, StoreError> {
         let deadline = Deadline::start();
         let query = self.resolve(query);
         let mut hits = Hits::default();

@@ -48,6 +48,9 @@ struct DictionaryFiles {
 /// Why a split is not readable; for the report, since answers come from the rest.
 pub(crate) type Reason = String;
 
+/// The reason of a split whose file is not there.
+pub(crate) const VANISHED: &str = "missing";
+
 impl SplitReader {
     /// Opens a split.
     pub(crate) fn open(folder: &Path, name: &str) -> Result<SplitReader, Reason> {
@@ -58,7 +61,7 @@ impl SplitReader {
     pub(crate) fn open_layout(folder: &Path, name: &str, layout: Layout) -> Result<SplitReader, Reason> {
         let directory = MmapDirectory::open(folder).map_err(|error| error.to_string())?;
         let file = directory.open_read(Path::new(&format!("{name}.split"))).map_err(|error| match error {
-            OpenReadError::FileDoesNotExist(_) => "missing".to_owned(),
+            OpenReadError::FileDoesNotExist(_) => VANISHED.to_owned(),
             error => error.to_string(),
         })?;
         let bundle = Bundle::open(&file, layout).ok_or("damaged: its table cannot be read")?;
