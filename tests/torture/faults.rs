@@ -74,8 +74,8 @@ fn reached(log: &Path) -> Vec<(String, String)> {
 }
 
 fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to.join("splits")).unwrap();
-    for folder in ["", "splits"] {
+    for folder in ["", "splits", "transcripts"] {
+        fs::create_dir_all(to.join(folder)).unwrap();
         for entry in fs::read_dir(from.join(folder)).unwrap().map(Result::unwrap) {
             if entry.file_type().unwrap().is_file() {
                 fs::copy(entry.path(), to.join(folder).join(entry.file_name())).unwrap();
@@ -132,6 +132,8 @@ fn what_the_catalog_names_is_durable_before_it_is_named() {
             assert!(places.is_sorted(), "{split}: {places:?}");
             assert!(at("split.synced", split) < at("folder.sync", ""), "{split}");
         }
+        let kept: Vec<usize> = ["rows.create", "rows.sync", "rows.synced"].map(|step| at(step, "")).into();
+        assert!(kept.is_sorted() && kept[2] < at("folder.sync", ""), "kept rows: {kept:?}");
         let order = [
             "lock.held",
             "catalog.opened",

@@ -39,7 +39,7 @@ impl Program {
     pub(crate) fn start(&self, folder: &Path, args: &[&str], environment: &[(&str, &str)]) -> Child {
         let err = fs::File::create(&self.log).unwrap();
         let mut command = self.command();
-        command.arg("index").arg(folder).args(args).envs(environment.iter().copied());
+        command.args(["index", "--keep-transcripts"]).arg(folder).args(args).envs(environment.iter().copied());
         command.stdout(Stdio::null()).stderr(err).spawn().unwrap()
     }
 

@@ -11,7 +11,7 @@ use ulid::Ulid;
 use zstd::{bulk, zstd_safe};
 
 use super::{LEVEL, STRETCH_BYTES, STRETCH_BYTES_MAX, SUFFIX, Stretch, newest};
-use crate::StoreError;
+use crate::{StoreError, fault};
 
 /// Takes the rows that one worker keeps.
 pub struct RowsWriter {
@@ -127,6 +127,7 @@ impl RowsWriter {
             Some(file) => file,
             None => {
                 let name = Ulid::generate().to_string();
+                fault::point_of("rows.create", &name)?;
                 let path = self.folder.join(format!("{name}.{SUFFIX}"));
                 fs::create_dir_all(&self.folder).map_err(write_error(self.folder.clone()))?;
                 let file = File::create_new(&path).map_err(write_error(path))?;
@@ -144,8 +145,10 @@ impl RowsWriter {
     pub fn finish(self) -> Result<Option<RowsFile>, StoreError> {
         let Some((name, file)) = self.file else { return Ok(None) };
         let path = self.folder.join(format!("{name}.{SUFFIX}"));
+        fault::point_of("rows.sync", &name)?;
         let synced = file.into_inner().map_err(std::io::IntoInnerError::into_error).and_then(|file| file.sync_all());
         synced.map_err(|source| StoreError::Write { path, source })?;
+        fault::point_of("rows.synced", &name)?;
         let is_empty = self.stretches.is_empty();
         Ok((!is_empty).then_some(RowsFile { name, bytes: self.bytes, stretches: self.stretches }))
     }
