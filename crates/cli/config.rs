@@ -152,7 +152,10 @@ mod tests {
 
     #[test]
     fn errors_name_line_and_key() {
-        check("\nstroe = 's'", "line 2: unknown key `stroe`, expected one of `store`, `threads`, `color`, `servers`");
+        check(
+            "\nstroe = 's'",
+            "line 2: unknown key `stroe`, expected one of `store`, `threads`, `color`, `keep_transcripts`, `servers`",
+        );
         check("threads = 0", "threads has to be at least 1");
         check("threads = 'two'", "line 1: invalid type: string \"two\", expected u16");
         check("color = 'pink'", "line 1: unknown variant `pink`, expected one of `auto`, `always`, `never`");

@@ -1,9 +1,10 @@
-//! Durations as options have them: `500ms`, `30s`, `5m`, `24h`, `180d`, or a bare number of seconds.
+//! Durations as options have them: `500ms`, `30s`, `5m`, `24h`, `180d`, `26w`, or a bare number of seconds.
 
 use std::time::Duration;
 
 /// Units by their name; the longer names first.
-const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+const UNITS: [(&str, u64); 6] =
+    [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("w", 604_800_000)];
 
 /// Parses a duration.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
@@ -12,7 +13,7 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let unit = if unit.is_empty() { "s" } else { unit };
     let unit_ms = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, ms)| *ms);
     let ms = unit_ms.zip(number.parse::<u64>().ok()).and_then(|(unit_ms, number)| number.checked_mul(unit_ms));
-    ms.map(Duration::from_millis).ok_or_else(|| "write a number and ms, s, m, h or d, as in 30s".to_owned())
+    ms.map(Duration::from_millis).ok_or_else(|| "write a number and ms, s, m, h, d or w, as in 30s".to_owned())
 }
 
 #[cfg(test)]
@@ -33,7 +34,8 @@ mod tests {
         check("5m", Some(300_000));
         check("24h", Some(86_400_000));
         check("180d", Some(15_552_000_000));
-        for wrong in ["", "s", "-5", "5 s", "1.5h", "5w", "5sm", "99999999999999999999", "99999999999999999d", "５s"] {
+        check("2w", Some(1_209_600_000));
+        for wrong in ["", "s", "-5", "5 s", "1.5h", "5y", "5sm", "99999999999999999999", "99999999999999999d", "５s"] {
             check(wrong, None);
         }
     }

@@ -1,10 +1,10 @@
 //! `certs`: every certificate that a log shows, when and where it was seen, and what it met; who renewed it and who lags.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, time::Duration};
 
 use ::index::{
     Expiry, Renewal, Rollover, Store, UseState,
-    query::{Expr, Query, parse_duration_ms},
+    query::{Expr, Query},
 };
 use clap::Args;
 use smtplog::Timestamp;
@@ -17,6 +17,7 @@ use crate::{
     Outcome,
     args::{Format, FormatArgs},
     config::Settings,
+    duration,
     render::{amount, certificates, rollover},
 };
 
@@ -38,8 +39,8 @@ pub(crate) struct CertsArgs {
     #[arg(long)]
     rollover: bool,
     /// With --rollover, also tell which certificates still presented expire within this time
-    #[arg(long, value_name = "DURATION", requires = "rollover", default_value = "30d", value_parser = duration_ms)]
-    expires_in: i64,
+    #[arg(long, value_name = "DURATION", requires = "rollover", default_value = "30d", value_parser = duration::parse)]
+    expires_in: Duration,
     #[command(flatten)]
     format: FormatArgs,
 }
@@ -70,9 +71,10 @@ impl CertsArgs {
     fn rollover(&self, store: &Store, query: &Query, settings: &Settings) -> anyhow::Result<Outcome> {
         let rollover = store.rollover(query)?;
         let newest = store.info().last.unwrap_or(Timestamp(0));
+        let expires_in = i64::try_from(self.expires_in.as_millis()).unwrap_or(i64::MAX);
         let expiry = Expiry {
-            before: Timestamp(window::now().0.saturating_add(self.expires_in)),
-            seen_since: Timestamp(newest.0.saturating_sub(self.expires_in)),
+            before: Timestamp(window::now().0.saturating_add(expires_in)),
+            seen_since: Timestamp(newest.0.saturating_sub(expires_in)),
         };
         let expiring = expiry.among(&rollover.uses, &rollover.certificates);
         let report = rollover::Report { rollover: &rollover, expiring: &expiring, now: window::now() };
@@ -108,8 +110,4 @@ fn summary(rollover: &Rollover, expiring: usize) -> String {
         servers(UseState::Mixed),
         amount::counted(expiring as u64, "certificate"),
     )
-}
-
-fn duration_ms(text: &str) -> Result<i64, String> {
-    parse_duration_ms(text).map_err(|error| error.to_string())
 }

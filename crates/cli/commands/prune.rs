@@ -1,15 +1,14 @@
 //! `prune`: drops old days, and what no run has published.
 
-use ::index::{
-    Merged, MissingSplit, Pruned, Writer,
-    query::{TimeError, parse_since},
-};
+use std::time::Duration;
+
+use ::index::{Merged, MissingSplit, Pruned, Writer};
 use anyhow::Context;
 use clap::Args;
 use smtplog::Timestamp;
 
 use super::window::now;
-use crate::{Outcome, config::Settings, render::amount};
+use crate::{Outcome, config::Settings, duration, render::amount};
 
 /// Milliseconds of a UTC day.
 const DAY_MS: i64 = 86_400_000;
@@ -23,25 +22,17 @@ const DAY_MS: i64 = 86_400_000;
 pub(crate) struct PruneArgs {
     /// Keep so many days, hours or weeks, as in 180d
     #[arg(long, value_name = "TIME", value_parser = age)]
-    keep: Option<Age>,
+    keep: Option<Duration>,
     /// Keep the newest days that fit into so many bytes, as in 20GB
     #[arg(long, value_name = "SIZE", value_parser = size)]
     keep_size: Option<u64>,
 }
 
-/// How far back.
-#[derive(Clone)]
-struct Age(String);
-
-fn age(text: &str) -> Result<Age, String> {
-    let age = Age(format!("-{text}"));
-    age.before(Timestamp(0)).map(|_| age).map_err(|_| "write 180d, 26w or 720h".to_owned())
-}
-
-impl Age {
-    fn before(&self, now: Timestamp) -> Result<Timestamp, TimeError> {
-        parse_since(&self.0, now)
-    }
+/// Without its unit a number would be seconds, and drop nearly everything.
+fn age(text: &str) -> Result<Duration, String> {
+    let has_unit = text.ends_with(|c: char| !c.is_ascii_digit());
+    let age = if has_unit { duration::parse(text).ok() } else { None };
+    age.ok_or_else(|| "write 180d, 26w or 720h".to_owned())
 }
 
 fn size(text: &str) -> Result<u64, String> {
@@ -68,7 +59,7 @@ pub(crate) fn run(args: &PruneArgs, settings: &Settings) -> anyhow::Result<Outco
     super::open_store(&settings.store)?;
     let writer = Writer::open(&settings.store)?;
     let console = &settings.console;
-    let by_age = args.keep.as_ref().map(|age| age.before(now())).transpose()?.map(day_of);
+    let by_age = args.keep.map(|age| day_of(before(now(), age)));
     let by_size = args.keep_size.map(|bytes| writer.horizon_for_bytes(bytes)).transpose()?.flatten();
     let mut pruned = Pruned::default();
     if let Some(horizon) = by_age.max(by_size) {
@@ -95,6 +86,10 @@ fn warn_of_damage(pruned: &Pruned, merged: &Merged, settings: &Settings) -> Outc
         settings.console.warn(&format!("split {} stays as it is: {}", split.name, split.reason));
     }
     if damaged.is_empty() { Outcome::Done } else { Outcome::Partial }
+}
+
+fn before(time: Timestamp, age: Duration) -> Timestamp {
+    Timestamp(time.0.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)))
 }
 
 /// The beginning of a moment's UTC day.

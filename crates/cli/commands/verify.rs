@@ -26,7 +26,7 @@ use crate::{
 /// Logs that are named without `--verbose`.
 const NAMED_MAX: usize = 5;
 
-/// Check the store: every checksum, every count, every session, and the logs that it was made from
+/// Check the store: every checksum, count and session, and the logs behind it
 ///
 /// A damaged store gives exit code 2. Logs that are gone or have changed since they were read are counted and do no
 /// harm to the store.

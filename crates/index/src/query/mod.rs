@@ -57,7 +57,7 @@ pub use expr::{Expr, Place, Query, Term, Words};
 pub use field::{FIELDS, Field, FieldInfo, Kind};
 pub use matcher::{Matcher, connector_names, message_id_key, serial_key};
 pub use matches::{Asking, Link, NoVia, Via, error_texts, full_texts};
-pub use moment::{DurationError, TimeError, Window, parse_duration_ms, parse_since, parse_until};
+pub use moment::{TimeError, Window, parse_since, parse_until};
 pub use network::{Endpoint, Network, address_of_endpoint, split_endpoint};
 pub use resolve::{CertificateName, CertificateNames};
 pub use text::{Phrase, TOKEN_BYTES_MAX, Tokens, fold, fold_token, tokens};
