@@ -484,16 +484,19 @@ impl Execution<'_> {
             Matcher::Exact(id) | Matcher::Prefix(id) => id,
             _ => return Verdict::exact(self.none()),
         };
-        let mut maybe = self.profiles(|session| {
-            let stream = fold(&format!("{}/", session.stream));
-            wanted.starts_with(&stream) || stream.starts_with(wanted.as_str())
-        });
         let number = wanted.split('/').nth(3).and_then(|rest| SessionId::from_hex(rest.get(..16)?.as_bytes()));
-        if let Some(SessionId(number)) = number {
-            let mut with_number = self.none();
-            self.times.session.in_range(number..=number, |document, _| with_number.insert(document));
-            maybe = maybe.and(&with_number);
-        }
+        let maybe = match number {
+            // Few sessions have it, and their records tell the rest.
+            Some(SessionId(number)) => {
+                let mut with_number = self.none();
+                self.times.session.in_range(number..=number, |document, _| with_number.insert(document));
+                with_number
+            }
+            None => self.profiles(|session| {
+                let stream = fold(&format!("{}/", session.stream));
+                wanted.starts_with(&stream) || stream.starts_with(wanted.as_str())
+            }),
+        };
         Verdict { sure: self.none(), maybe }
     }
 
