@@ -1,6 +1,7 @@
 //! Writing: the one run that holds the lock, from its sinks to the transaction that publishes them.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
@@ -19,7 +20,9 @@ use crate::{
     expiry::Expiry,
     fault,
     fragments::{self, StoredFragments, StoredPart},
-    kept, lock, reported,
+    kept, lock,
+    packed::Numbers,
+    reported,
     split::{
         columns::column,
         read::SplitReader,
@@ -712,42 +715,45 @@ fn published_twins(
     streams: &[&Arc<Stream>],
     keys: &[SplitKey],
 ) -> Result<Vec<(Key, Timestamp)>, StoreError> {
-    let mut twins = Vec::new();
+    // The streams of each split whose ids lie between those of a new session.
+    let mut overlapping: BTreeMap<String, Vec<&[SplitKey]>> = BTreeMap::new();
     for new in keys.chunk_by(|a, b| a.0 == b.0) {
         let (Some(first), Some(last)) = (new.first(), new.last()) else { continue };
-        let stream_of_new = streams[first.0 as usize];
-        let Some(stream) = catalog::known_stream_id(transaction, stream_of_new)? else { continue };
+        let Some(stream) = catalog::known_stream_id(transaction, streams[first.0 as usize])? else { continue };
         // Ids are compared as unsigned numbers, which SQLite does not have.
         let sql = "SELECT name, least, greatest FROM split_streams JOIN splits ON splits.id = split
                    WHERE stream = ?1 AND NOT is_open";
         let mut statement = transaction.prepare_cached(sql)?;
-        let overlapping: Vec<(String, i64, i64)> = statement
+        let ranges: Vec<(String, i64, i64)> = statement
             .query_map([stream], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
             .collect::<Result<_, _>>()?;
-        for (name, ..) in
-            overlapping.iter().filter(|(_, least, greatest)| *least as u64 <= last.1.0 && first.1.0 <= *greatest as u64)
-        {
-            twins.extend(twins_in(dir, name, stream_of_new, new));
+        let overlaps =
+            |&(_, least, greatest): &(String, i64, i64)| least as u64 <= last.1.0 && first.1.0 <= greatest as u64;
+        for (name, ..) in ranges.into_iter().filter(overlaps) {
+            overlapping.entry(name).or_default().push(new);
         }
     }
-    Ok(twins)
+    Ok(overlapping.iter().flat_map(|(name, new)| twins_in(dir, name, streams, new)).collect())
 }
 
-/// A split that cannot be read has no sessions to be mistaken for others.
-fn twins_in(dir: &Path, name: &str, stream: &Arc<Stream>, new: &[SplitKey]) -> Vec<(Key, Timestamp)> {
+/// Keys of `new`, by stream, that a split has. One that cannot be read has no sessions to be mistaken for others.
+fn twins_in(dir: &Path, name: &str, streams: &[&Arc<Stream>], new: &[&[SplitKey]]) -> Vec<(Key, Timestamp)> {
     let Ok(split) = SplitReader::open(&dir.join("splits"), name) else { return Vec::new() };
     let (times, profiles) = (split.times(), split.column(column::PROFILE));
-    let of_stream: Vec<bool> =
-        split.profiles().map(|profile| profile.is_some_and(|profile| profile.stream == *stream)).collect();
+    let of_stream = |stream: &Stream| new.iter().copied().find(|keys| **streams[keys[0].0 as usize] == *stream);
+    let new_of_profile: Vec<Option<&[SplitKey]>> =
+        split.profiles().map(|profile| of_stream(&profile?.stream)).collect();
+    let ids = Numbers::new(new.iter().copied().flatten().map(|key| key.1.0).collect());
     let mut twins = Vec::new();
-    for document in 0..split.len() {
-        let Some(session) = times.session.get(document).map(SessionId) else { continue };
-        let Ok(at) = new.binary_search_by_key(&session, |key| key.1) else { continue };
-        let profile = profiles.get(document).and_then(|number| of_stream.get(usize::try_from(number).ok()?));
-        if let (Some(true), Some(started)) = (profile, times.started(document)) {
-            let first = new.iter().filter(|key| key.1 == session).map(|key| key.2).min().unwrap_or(new[at].2);
-            twins.push(((Arc::clone(stream), session), started.min(first)));
-        }
-    }
+    times.session.among(&ids, |document, id| {
+        let twin = || {
+            let keys = (*new_of_profile.get(usize::try_from(profiles.get(document)?).ok()?)?)?;
+            let begin = keys.partition_point(|key| key.1.0 < id);
+            let first = keys[begin..].iter().take_while(|key| key.1.0 == id).map(|key| key.2).min()?;
+            let key = (Arc::clone(streams[keys[0].0 as usize]), SessionId(id));
+            Some((key, times.started(document)?.min(first)))
+        };
+        twins.extend(twin());
+    });
     twins
 }
