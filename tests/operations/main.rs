@@ -238,7 +238,7 @@ fn intervals_and_their_limits_are_checked() {
     let trial = Trial::new();
     trial.append(LOG, &sessions_text(0..1));
     for (args, says) in [
-        (&["index", "logs", "--watch=soon"][..], "write a number and ms, s, m, h or d"),
+        (&["index", "logs", "--watch=soon"][..], "write a number and ms, s, m, h, d or w"),
         (&["index", "logs", "--watch", "--dry-run"], "cannot be used with"),
         (&["index", "-", "--watch"], "standard input comes only once"),
     ] {

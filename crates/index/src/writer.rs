@@ -585,45 +585,29 @@ fn put_open(transaction: &Transaction<'_>, open: Vec<(Session, Vec<StoredPart>)>
 
 fn put_sources(transaction: &Transaction<'_>, sources: &[SourceRecord]) -> Result<(), StoreError> {
     fault::point("catalog.put_sources")?;
-    let insert = "INSERT OR IGNORE INTO sources VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     // A row that is read again with the end of its line was counted before.
-    let update = "UPDATE sources SET stream = ?2, consumed = ?3, hash = ?4, path = ?7, member = ?8, file = ?9,
-                  kept = kept + ?5 - iif(?11, provisional, 0), rejected = rejected + ?6,
-                  provisional = iif(?11, ?10, provisional) WHERE identity = ?1";
+    let sql = "INSERT INTO sources VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+               ON CONFLICT (identity) DO UPDATE SET
+               stream = ?2, consumed = ?3, hash = ?4, path = ?7, member = ?8, file = ?9,
+               kept = kept + ?5 - iif(?11, provisional, 0), rejected = rejected + ?6,
+               provisional = iif(?11, ?10, provisional)";
     for source in sources {
         let stream = catalog::stream_id(transaction, &source.stream)?;
-        let (hash, path) = (source.hash.to_le_bytes(), source.path.to_string_lossy());
-        let (consumed, kept, rejected) = (source.consumed as i64, source.kept as i64, source.rejected as i64);
-        let (identity, member, file) = (&source.identity, &source.member, &source.file);
-        let provisional = source.provisional as i64;
-        let inserted = transaction.prepare_cached(insert)?.execute(params![
-            identity,
+        transaction.prepare_cached(sql)?.execute(params![
+            source.identity,
             stream,
-            consumed,
-            hash,
-            kept,
-            rejected,
-            path,
-            member,
-            file,
-            provisional
+            source.consumed as i64,
+            source.hash.to_le_bytes(),
+            source.kept as i64,
+            source.rejected as i64,
+            source.path.to_string_lossy(),
+            source.member,
+            source.file,
+            source.provisional as i64,
+            source.is_read,
         ])?;
-        if inserted == 0 {
-            transaction.prepare_cached(update)?.execute(params![
-                identity,
-                stream,
-                consumed,
-                hash,
-                kept,
-                rejected,
-                path,
-                member,
-                file,
-                provisional,
-                source.is_read
-            ])?;
-            Meta::RowsUnknown.add(transaction, i64::from(source.replaces))?;
-        }
+        // Its earlier content stays in the store, but not all of it may have been told apart from what is new.
+        Meta::RowsUnknown.add(transaction, i64::from(source.replaces))?;
     }
     Ok(())
 }

@@ -85,7 +85,7 @@ impl Report<'_> {
         ]);
         let kept = match summary.kept_bytes {
             0 => String::new(),
-            bytes => format!(", transcripts {}", amount::bytes(bytes)),
+            bytes => format!(", {} kept", amount::bytes(bytes)),
         };
         let bytes = format!(
             "{} stored{kept}, in {}, {}",
