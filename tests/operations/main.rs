@@ -233,6 +233,37 @@ fn a_problem_counts_once_as_long_as_its_file_is_the_same() {
     }
 }
 
+/// Media that cannot be written, or a store of somebody else.
+#[test]
+fn a_store_that_cannot_be_written_is_searched() {
+    let trial = Trial::new();
+    trial.append(LOG, &sessions_text(0..3));
+    assert_eq!(trial.run(&["index", "logs", "--keep-transcripts"]).code, Some(0));
+    if !trial.seal(true) {
+        return;
+    }
+    let files = trial.files("store");
+    for (args, lines) in [
+        (&["search", "*", "--json"][..], 3),
+        (&["search", "*", "--by", "server", "--json"], 1),
+        (&["show", "08DC399000800001", "--raw"], 3),
+        (&["coverage", "--json"], 1),
+        (&["verify"], 5),
+    ] {
+        let ran = trial.run_unprivileged(args);
+        assert_eq!((ran.code, ran.out.lines().count()), (Some(0), lines), "{args:?}: {}{}", ran.out, ran.err);
+    }
+    for args in [&["index", "logs"][..], &["prune", "--keep", "1d"]] {
+        let ran = trial.run_unprivileged(args);
+        let is_clear = ran.err.contains("Permission denied") || ran.err.contains("readonly");
+        assert!(ran.code == Some(2) && ran.err.lines().count() == 1 && is_clear, "{args:?}: {}", ran.err);
+    }
+    assert_eq!(trial.files("store"), files, "nothing is left behind");
+    trial.seal(false);
+    trial.append(LOG, &sessions_text(3..4));
+    assert_eq!((trial.run(&["index", "logs"]).code, trial.sessions()), (Some(0), 4));
+}
+
 #[test]
 fn intervals_and_their_limits_are_checked() {
     let trial = Trial::new();

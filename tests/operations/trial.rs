@@ -117,6 +117,23 @@ impl Trial {
     #[cfg(not(unix))]
     pub(crate) fn allow(&self, _: &Path) {}
 
+    /// Takes or gives the permission to write the store; whether that binds an unprivileged run.
+    #[cfg(unix)]
+    pub(crate) fn seal(&self, sealed: bool) -> bool {
+        use std::os::unix::fs::PermissionsExt;
+
+        let (of_files, of_folders) = if sealed { (0o444, 0o555) } else { (0o644, 0o755) };
+        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        self.files("store").iter().for_each(|path| set(path, of_files));
+        ["store/splits", "store/transcripts", "store"].iter().for_each(|path| set(&self.path(path), of_folders));
+        has_setpriv() || File::create(self.path("store/new")).is_err()
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn seal(&self, _: bool) -> bool {
+        false
+    }
+
     /// Starts a run that goes on meanwhile.
     pub(crate) fn start(&self, args: &[&str]) -> Started {
         let folder = tempfile::tempdir().unwrap();
