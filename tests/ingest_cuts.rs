@@ -242,6 +242,24 @@ fn a_last_line_without_an_end_waits_where_more_may_come() {
 }
 
 #[test]
+fn a_cut_line_of_a_session_that_was_given_up_is_replaced_by_the_whole_one() {
+    let second = session(2);
+    let first_row = second.find("\r\n").unwrap();
+    let whole = [session(1), second.clone()].concat();
+    let cut = [session(1).as_str(), &second[..first_row]].concat();
+    let folder = tempfile::tempdir().unwrap();
+    let logs = folder.path().join(FOLDER);
+    let hasty = Options { limits: Limits { open_ms: 1, ..Limits::default() }, ..options(1) };
+    let mut memory = Memory::default();
+    for (name, rows) in [("cut.zip", &cut), ("whole.zip", &whole)] {
+        write_old(&logs.join(name), &encode_zip(&[("SEND20240301-1.LOG", &file(rows))]).unwrap());
+        memory.run(&[folder.path().to_owned()], &hasty);
+        assert_eq!(memory.given_up().count(), usize::from(name == "cut.zip"));
+    }
+    assert_eq!(memory.answers(), at_once(&whole).answers());
+}
+
+#[test]
 fn a_last_line_waits_no_longer_once_there_is_a_newer_file_or_an_hour_has_passed() {
     let content = file(session(1).trim_end());
     let folder = tempfile::tempdir().unwrap();

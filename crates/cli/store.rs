@@ -218,6 +218,7 @@ fn source_record(source: &ingest::SourceOutcome) -> SourceRecord {
         kept: source.counts.kept,
         rejected: source.counts.rejected,
         provisional: source.provisional_kept,
+        cut_session: source.cut_session,
         is_read: source.read_from.is_some() || source.provisional > 0,
         hours: source.counts.hours.clone(),
         replaces: source.replaces,
@@ -265,7 +266,8 @@ impl Known for Earlier<'_> {
 
     fn source(&self, identity: &Identity) -> Option<KnownSource> {
         let known = self.answer(self.writer.source(&identity.0))?;
-        Some(KnownSource { consumed: known.consumed, hash: ContentHash(known.hash), stream: known.stream })
+        let index::KnownSource { stream, consumed, hash, cut_session } = known;
+        Some(KnownSource { consumed, hash: ContentHash(hash), stream, cut_session })
     }
 
     fn stored_sessions(&self, keys: &[(Arc<Stream>, SessionId)]) -> Vec<StoredSession> {

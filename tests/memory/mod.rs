@@ -108,8 +108,12 @@ impl Memory {
         self.unchanged.extend(sources.iter().map(|one| one.stamp.clone()).chain(others));
         self.unchanged.retain(|stamp| !pending.contains(stamp));
         for one in &sources {
-            let known = KnownSource { consumed: one.consumed, hash: one.hash, stream: Arc::clone(&one.stream) };
-            self.sources.insert(one.identity, known);
+            // A copy that brought nothing leaves what is known of the last line.
+            let is_read = one.read_from.is_some() || one.provisional > 0;
+            let before = self.sources.get(&one.identity).and_then(|known| known.cut_session);
+            let cut_session = if is_read { one.cut_session } else { before };
+            let (consumed, hash, stream) = (one.consumed, one.hash, Arc::clone(&one.stream));
+            self.sources.insert(one.identity, KnownSource { consumed, hash, stream, cut_session });
         }
         self.newest.extend(newest);
         let named = certificates.into_iter().map(|one| (one.thumbprint.to_string(), one));

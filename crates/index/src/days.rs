@@ -284,6 +284,7 @@ mod tests {
             kept: counts.kept,
             rejected: counts.rejected,
             provisional: 0,
+            cut_session: None,
             is_read: true,
             hours: counts.hours,
             replaces,

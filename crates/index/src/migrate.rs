@@ -6,7 +6,7 @@
 //! |---|---|
 //! | 1 | each session a tantivy document; not read any more |
 //! | 2 | columns and words |
-//! | 3 | followed links ([`crate::split::columns::followed`]); provisional rows of a source are counted |
+//! | 3 | followed links ([`crate::split::columns::followed`]); a source's last line without its end is remembered |
 
 use std::path::Path;
 
@@ -29,7 +29,10 @@ pub(crate) fn migrate(connection: &mut Connection, store: &Path, found: i64) -> 
     let folder = store.join("splits");
     let transaction = connection.transaction()?;
     if found < 3 {
-        transaction.execute("ALTER TABLE sources ADD COLUMN provisional INTEGER NOT NULL DEFAULT 0", [])?;
+        transaction.execute_batch(
+            "ALTER TABLE sources ADD COLUMN provisional INTEGER NOT NULL DEFAULT 0;
+             ALTER TABLE sources ADD COLUMN cut_session INTEGER",
+        )?;
         let masked = catalog::masked(&transaction)?;
         for row in catalog::splits(&transaction)? {
             let old =
@@ -91,7 +94,8 @@ mod tests {
         let connection = Connection::open(catalog::path(dir.path())).unwrap();
         connection
             .execute_batch(
-                "ALTER TABLE sources DROP COLUMN provisional; UPDATE meta SET value = 2 WHERE key = 'layout'",
+                "ALTER TABLE sources DROP COLUMN provisional; ALTER TABLE sources DROP COLUMN cut_session;
+                 UPDATE meta SET value = 2 WHERE key = 'layout'",
             )
             .unwrap();
         drop(connection);

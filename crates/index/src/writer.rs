@@ -67,6 +67,8 @@ pub struct SourceRecord {
     pub rejected: u64,
     /// Rows among `kept` whose line has no end yet: 0 or 1. Once it has, they are read again.
     pub provisional: u64,
+    /// The session of that row.
+    pub cut_session: Option<SessionId>,
     /// Whether something of it was read in this run.
     pub is_read: bool,
     /// Rows of this run by hour.
@@ -90,6 +92,8 @@ pub struct KnownSource {
     pub consumed: u64,
     /// Their hash.
     pub hash: u128,
+    /// The session of a last line that was read without its end.
+    pub cut_session: Option<SessionId>,
 }
 
 /// What a run publishes.
@@ -271,16 +275,17 @@ impl Writer {
     /// What is known of a source.
     pub fn source(&self, identity: &[u8; 32]) -> Result<Option<KnownSource>, StoreError> {
         let connection = self.connection();
-        let sql = "SELECT stream, consumed, hash FROM sources WHERE identity = ?1";
-        let row: Option<(i64, i64, [u8; 16])> = connection
+        let sql = "SELECT stream, consumed, hash, cut_session FROM sources WHERE identity = ?1";
+        let row: Option<(i64, i64, [u8; 16], Option<i64>)> = connection
             .prepare_cached(sql)?
-            .query_row([identity], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .query_row([identity], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
             .optional()?;
-        let Some((stream, consumed, hash)) = row else { return Ok(None) };
+        let Some((stream, consumed, hash, cut_session)) = row else { return Ok(None) };
         Ok(Some(KnownSource {
             stream: Arc::new(catalog::stream(&connection, stream)?),
             consumed: consumed as u64,
             hash: u128::from_le_bytes(hash),
+            cut_session: cut_session.map(|session| SessionId(session as u64)),
         }))
     }
 
@@ -586,11 +591,11 @@ fn put_open(transaction: &Transaction<'_>, open: Vec<(Session, Vec<StoredPart>)>
 fn put_sources(transaction: &Transaction<'_>, sources: &[SourceRecord]) -> Result<(), StoreError> {
     fault::point("catalog.put_sources")?;
     // A row that is read again with the end of its line was counted before.
-    let sql = "INSERT INTO sources VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+    let sql = "INSERT INTO sources VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?12)
                ON CONFLICT (identity) DO UPDATE SET
                stream = ?2, consumed = ?3, hash = ?4, path = ?7, member = ?8, file = ?9,
                kept = kept + ?5 - iif(?11, provisional, 0), rejected = rejected + ?6,
-               provisional = iif(?11, ?10, provisional)";
+               provisional = iif(?11, ?10, provisional), cut_session = iif(?11, ?12, cut_session)";
     for source in sources {
         let stream = catalog::stream_id(transaction, &source.stream)?;
         transaction.prepare_cached(sql)?.execute(params![
@@ -605,6 +610,7 @@ fn put_sources(transaction: &Transaction<'_>, sources: &[SourceRecord]) -> Resul
             source.file,
             source.provisional as i64,
             source.is_read,
+            source.cut_session.map(|session| session.0 as i64),
         ])?;
         // Its earlier content stays in the store, but not all of it may have been told apart from what is new.
         Meta::RowsUnknown.add(transaction, i64::from(source.replaces))?;

@@ -89,7 +89,7 @@ impl Turns {
 /// A file that had its turn.
 enum Loaded {
     /// It is the first of its log, and read.
-    Read(Option<SourceOutcome>, Identity, Copies),
+    Read(Box<(Option<SourceOutcome>, Identity, Copies)>),
     Copy(TaskSource),
     Other(Stamp),
     /// It cannot be read now.
@@ -128,7 +128,8 @@ impl<S: Sink> Run<'_, S> {
         let mut at_once = AtOnce::default();
         for (_, loaded) in loaded {
             match loaded {
-                Loaded::Read(outcome, identity, copies) => {
+                Loaded::Read(read) => {
+                    let (outcome, identity, copies) = *read;
                     at_once.outcomes.extend(outcome);
                     at_once.read.insert(identity, copies);
                 }
@@ -185,7 +186,7 @@ impl<S: Sink> Worker<S> {
         }
         let mut copies = run.earlier.copies_of(&identity);
         let outcome = self.read_in_memory(&task, &content.whole(), &mut copies, &run.earlier);
-        Ok(Loaded::Read(outcome, identity, copies))
+        Ok(Loaded::Read(Box::new((outcome, identity, copies))))
     }
 
     /// The stream of a log whose place names its server.

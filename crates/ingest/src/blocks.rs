@@ -350,7 +350,7 @@ impl<S: Sink> Run<'_, S> {
             reading.columns = passed.columns;
             pieces = passed.pieces;
             pieces.retain(|(begin, _)| begin + PIECE_BYTES <= reading.from);
-            reading.open_before = self.earlier.open_in(&reading.identity);
+            reading.open_before.extend(self.earlier.open_in(&reading.identity));
             reading.open_before.extend(self.open_here(reading));
         }
         if reading.changed || reading.from > end {

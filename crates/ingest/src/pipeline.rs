@@ -107,6 +107,9 @@ pub struct KnownSource {
     pub hash: ContentHash,
     /// The stream that it counts for.
     pub stream: Arc<Stream>,
+    /// The session of a last line that was read without its end. The whole line takes its place, also if the session
+    /// was given up meanwhile.
+    pub cut_session: Option<SessionId>,
 }
 
 /// Takes sessions as they are found; each worker has its own.

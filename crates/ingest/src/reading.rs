@@ -23,6 +23,7 @@ use crate::{
     open::{Stored, with_stored},
     pipeline::{Earlier, KnownSource, Sink},
     probe::{Beginning, HEAD_BYTES, LONG_HEAD_BYTES, Neighbours, Probed, beginning, probe_head},
+    stitch::Part,
     summary::{ProblemKind, Summary},
     worker::{LineEnd, SourceOutcome, TaskSource, Worker},
 };
@@ -159,7 +160,7 @@ impl<'a> Reading<'a> {
             known: known.map(|known| known.hash),
             changed: false,
             replaces: false,
-            open_before: FxHashSet::default(),
+            open_before: known.and_then(|known| known.cut_session).into_iter().collect(),
             consumed: 0,
             overlong: None,
         }
@@ -211,7 +212,7 @@ impl<S: Sink> Worker<S> {
         let stream = self.stream_of(task, copies.known.as_ref());
         let mut reading = Reading::of(task, &stream, copies.known.as_ref());
         if reading.from > 0 {
-            reading.open_before = earlier.open_in(&reading.identity);
+            reading.open_before.extend(earlier.open_in(&reading.identity));
             reading.open_before.extend(self.open_here(&reading.identity));
         }
         let mut ending = read(self, &mut reading);
@@ -392,8 +393,13 @@ impl<S: Sink> Worker<S> {
         }
         self.count(source, &reading, consumed, &ending.counts);
         let read_from = (consumed > reading.from || reading.known.is_none()).then_some(reading.from);
-        if read_from.is_some() {
-            copies.known = Some(KnownSource { consumed, hash, stream: Arc::clone(reading.stream) });
+        let cut_session = if last_line.kept > 0 { self.cut_session(&reading.identity) } else { None };
+        match &mut copies.known {
+            _ if read_from.is_some() => {
+                copies.known = Some(KnownSource { consumed, hash, stream: Arc::clone(reading.stream), cut_session });
+            }
+            Some(known) => known.cut_session = cut_session.or(known.cut_session),
+            None => {}
         }
         Some(SourceOutcome {
             identity: reading.identity,
@@ -408,6 +414,7 @@ impl<S: Sink> Worker<S> {
             counts: ending.counts,
             provisional: last_line.kept + last_line.rejected,
             provisional_kept: last_line.kept,
+            cut_session,
             pending: is_unread || copies.is_waiting_at(consumed),
         })
     }
@@ -451,6 +458,12 @@ impl<S: Sink> Worker<S> {
         self.deliver_finished(reading, LineEnd::Missing);
         ending.counts.add(&counts);
         counts
+    }
+
+    /// The session of the last line that was read without its end: it was the last to begin to wait.
+    fn cut_session(&self, identity: &Identity) -> Option<SessionId> {
+        let is_cut = |part: &&Part| part.provisional && part.identity == *identity;
+        self.waiting.parts().iter().rev().find(is_cut).map(|part| part.session)
     }
 
     fn count(&mut self, source: &Source, reading: &Reading<'_>, consumed: u64, counts: &Counts) {
@@ -497,7 +510,7 @@ impl<S: Sink> Worker<S> {
             let stream_name = self.stream_of(&task, copies.known.as_ref());
             let mut reading = Reading::of(&task, &stream_name, copies.known.as_ref());
             if reading.from > 0 {
-                reading.open_before = earlier.open_in(&reading.identity);
+                reading.open_before.extend(earlier.open_in(&reading.identity));
             }
             self.hasher.reset();
             self.fragments.begin(0);

@@ -81,6 +81,8 @@ pub struct SourceOutcome {
     pub provisional: u64,
     /// Those of them that were kept.
     pub provisional_kept: u64,
+    /// The session of that row, if it was kept.
+    pub cut_session: Option<SessionId>,
     /// Whether a last line without an end is still waiting, or the rest could not be read for a reason that may pass:
     /// the file is to be opened again even if it is unchanged.
     pub pending: bool,
