@@ -12,6 +12,15 @@ use crate::{
     program::{Program, Sessions},
 };
 
+/// Says that all is over, however that comes about.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Runs that publish something.
 const PUBLICATIONS: usize = 100;
 
@@ -32,6 +41,8 @@ fn an_answer_is_what_stood_between_two_publications() {
             }
             answers
         });
+        // A publication that fails must not leave the search going on for ever.
+        let ends = Ends(&is_over);
         let mut states = vec![Sessions::new()];
         for publication in 1..=PUBLICATIONS {
             for (log, whole) in fleet.logs.iter_mut().zip(&whole) {
@@ -41,7 +52,7 @@ fn an_answer_is_what_stood_between_two_publications() {
             program.index(&logs);
             states.push(program.sessions().unwrap().unwrap());
         }
-        is_over.store(true, Ordering::Relaxed);
+        drop(ends);
         (states, searching.join().unwrap())
     });
     let _ = fs::remove_dir_all(&logs);

@@ -3,7 +3,11 @@
 //! A split, a source or a session exists for readers if and only if a committed transaction names it. One run is one
 //! transaction.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, params};
 use rustc_hash::FxHashMap;
@@ -88,9 +92,32 @@ pub(crate) fn path(store: &Path) -> PathBuf {
     store.join("catalog.sqlite")
 }
 
+/// How long opening is tried again while a reader opens or closes the catalog. SQLite itself waits for most locks, but
+/// not for those of its journal mode.
+const BUSY_MAX: Duration = Duration::from_secs(5);
+
+/// Time between two tries.
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
+
 /// Opens the catalog for the one writer, making it if there is none.
 pub(crate) fn open_for_writing(store: &Path) -> Result<Connection, StoreError> {
     fault::point("catalog.open")?;
+    let begin = Instant::now();
+    loop {
+        match try_open_for_writing(store) {
+            Err(StoreError::Catalog(error)) if is_busy(&error) && begin.elapsed() < BUSY_MAX => {
+                thread::sleep(BUSY_PAUSE);
+            }
+            opened => return opened,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+}
+
+fn try_open_for_writing(store: &Path) -> Result<Connection, StoreError> {
     let mut connection = Connection::open(path(store))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
