@@ -30,7 +30,7 @@ pub(crate) struct Extras {
     pub(crate) keeps_rows: bool,
 }
 
-/// Nothing was published.
+/// Nothing was published, or only the order that comes after it failed: then the error says so.
 pub(crate) struct Failed {
     /// Why.
     pub(crate) error: anyhow::Error,
@@ -64,8 +64,7 @@ pub(crate) struct Record<'a> {
     pub(crate) idle_runs: bool,
 }
 
-/// Reads the paths into the store. What could not be read is in the summary; an error means that nothing was
-/// published.
+/// Reads the paths into the store. What could not be read is in the summary; an error says what became of the rest.
 pub(crate) fn index(
     mut writer: Writer,
     paths: &[PathBuf],
