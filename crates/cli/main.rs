@@ -1,6 +1,7 @@
 //! The program: reads the command line, runs one verb, and turns its outcome into an exit code.
 
 mod args;
+mod beside;
 mod commands;
 mod config;
 mod console;

@@ -19,7 +19,10 @@ use ingest::{
 };
 use smtplog::{Session, SessionId, Stream, Timestamp};
 
-use crate::keep::keep;
+use crate::{
+    beside::{self, Beside},
+    keep::keep,
+};
 
 /// What a run does beside reading what is new.
 #[derive(Clone, Copy, Default)]
@@ -86,21 +89,58 @@ pub(crate) fn index(
         return Err(Failed { error: Stopped.into(), summary: Some(Box::new(outcome.summary)) });
     }
     let is_idle = |run: &Run| {
-        run.open.is_none() && run.files.is_empty() && run.reported.is_empty() && run.certificates.is_empty()
+        run.open.is_none()
+            && run.files.is_empty()
+            && run.reported.is_empty()
+            && run.certificates.is_empty()
+            && run.evidence.is_empty()
     };
+    let mut beside = read_beside(&writer, &mut outcome, options, progress)?;
+    outcome.certificates.append(&mut beside.certificates);
     let rows = match extras.keeps_rows {
         true => keep(&writer, &outcome.sources, options.threads, &mut outcome.summary)?,
         false => Vec::new(),
     };
     let (run, mut summary) = run_of(outcome);
     let written = match record.idle_runs || extras.takes_expired || !is_idle(&run) {
-        true => write(&writer, Run { rows, ..run }, (paths, options, progress), extras, record, &mut summary),
+        true => write(
+            &writer,
+            Run { rows, evidence: beside.records, ..run },
+            (paths, options, progress),
+            extras,
+            record,
+            &mut summary,
+        ),
         false => Ok(()),
     };
     match written.and_then(|()| writer.close().context("cannot close the catalog")) {
         Ok(()) => Ok(summary),
         Err(error) => Err(Failed { error, summary: Some(Box::new(summary)) }),
     }
+}
+
+/// Reads what lies beside the logs.
+fn read_beside(
+    writer: &Writer,
+    outcome: &mut Outcome<StoreSink>,
+    options: &Options,
+    progress: &Progress,
+) -> Result<Beside, Failed> {
+    let summary = &mut outcome.summary;
+    let before = summary.problems.len();
+    let beside = beside::read(&outcome.foreign, options, &progress.stop, summary);
+    if progress.is_stopped() {
+        return Err(Failed { error: Stopped.into(), summary: Some(Box::new(std::mem::take(summary))) });
+    }
+    outcome.others.retain(|stamp| !beside.unread.contains(stamp));
+    if summary.problems.len() > before {
+        for problem in summary.problems.iter_mut().filter(|problem| !problem.reported) {
+            let Some(stamp) = &problem.stamp else { continue };
+            let reported = writer.is_reported(&file_record(stamp));
+            problem.reported = reported.context("cannot ask the store what it holds")?;
+        }
+    }
+    Ok(beside)
 }
 
 /// Publishes a run, and does what comes after it.

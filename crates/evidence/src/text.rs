@@ -51,8 +51,8 @@ fn encoding(bytes: &[u8]) -> (Encoding, usize) {
         [0xFF, 0xFE, ..] => (Encoding::Utf16 { big_endian: false }, 2),
         [0xFE, 0xFF, ..] => (Encoding::Utf16 { big_endian: true }, 2),
         // The first characters of every export are ASCII.
-        [1.., 0, 1.., 0, ..] => (Encoding::Utf16 { big_endian: false }, 0),
-        [0, 1.., 0, 1.., ..] => (Encoding::Utf16 { big_endian: true }, 0),
+        [1..=255, 0, 1..=255, 0, ..] => (Encoding::Utf16 { big_endian: false }, 0),
+        [0, 1..=255, 0, 1..=255, ..] => (Encoding::Utf16 { big_endian: true }, 0),
         _ => (Encoding::Utf8, 0),
     }
 }

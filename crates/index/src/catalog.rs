@@ -14,14 +14,14 @@ use rustc_hash::FxHashMap;
 use smtplog::{Direction, Role, SessionId, Stream, Thumbprint, Timestamp, certificate::Certificate};
 
 use crate::{
-    StoreError, fault,
+    StoreError, evidence, fault,
     migrate::{OLDEST_LAYOUT, migrate},
     reported,
     split::write::SplitMeta,
 };
 
 /// Layout of the catalog and the splits. A program refuses what is newer than it knows.
-pub(crate) const LAYOUT: i64 = 3;
+pub(crate) const LAYOUT: i64 = 4;
 
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -127,7 +127,7 @@ fn try_open_for_writing(store: &Path) -> Result<Connection, StoreError> {
     }
     fault::point("catalog.create")?;
     let layout = format!("INSERT OR IGNORE INTO meta VALUES ('layout', {LAYOUT});");
-    connection.execute_batch(&format!("BEGIN; {TABLES} {} {layout} COMMIT", reported::TABLE))?;
+    connection.execute_batch(&format!("BEGIN; {TABLES} {} {} {layout} COMMIT", reported::TABLE, evidence::TABLES))?;
     fault::point("catalog.opened")?;
     Ok(connection)
 }

@@ -7,6 +7,7 @@
 //! | 1 | each session a tantivy document; not read any more |
 //! | 2 | columns and words |
 //! | 3 | followed links ([`crate::split::columns::followed`]); a source's last line without its end is remembered |
+//! | 4 | evidence; files that are no logs are looked at once more for it |
 
 use std::path::Path;
 
@@ -48,6 +49,7 @@ pub(crate) fn migrate(connection: &mut Connection, store: &Path, found: i64) -> 
         // Rows that were read twice were counted twice.
         Meta::RowsUnknown.add(&transaction, 1)?;
     }
+    transaction.execute("DELETE FROM files WHERE CAST(path AS TEXT) NOT IN (SELECT path FROM sources)", [])?;
     transaction.execute("UPDATE meta SET value = ?1 WHERE key = 'layout'", [LAYOUT])?;
     transaction.commit()?;
     Ok(())

@@ -11,7 +11,7 @@ use smtplog::Timestamp;
 use crate::{
     MissingSplit, StoreError,
     catalog::{self, Meta, SplitRow},
-    fragments, kept,
+    evidence, fragments, kept,
     rewrite::{DAY_MS, Failure, Old, Rewritten, rewrite},
     split::{bundle::Layout, read::SplitReader},
     writer::{Writer, now_ms, sync_folder},
@@ -69,7 +69,10 @@ impl Writer {
     /// moved on: what is gone does not come back by a later, smaller one.
     pub fn prune(&self, horizon: Timestamp) -> Result<Pruned, StoreError> {
         let horizon = self.horizon()?.map_or(horizon, |known| known.max(horizon));
-        self.write(|transaction| Meta::Horizon.set(transaction, horizon.0))?;
+        self.write(|transaction| {
+            Meta::Horizon.set(transaction, horizon.0)?;
+            evidence::drop_before(transaction, horizon)
+        })?;
         let mut pruned = Pruned::default();
         let rows: Vec<SplitRow> =
             catalog::splits(&self.connection())?.into_iter().filter(|row| row.min_time < horizon).collect();

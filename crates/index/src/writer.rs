@@ -14,9 +14,9 @@ use smtplog::{Session, SessionId, Stream, Timestamp, certificate::Certificate, h
 use ulid::Ulid;
 
 use crate::{
-    RowsFile, StoreError,
+    EvidenceRecord, RowsFile, StoreError,
     catalog::{self, Meta},
-    days,
+    days, evidence,
     expiry::Expiry,
     fault,
     fragments::{self, StoredFragments, StoredPart},
@@ -117,6 +117,8 @@ pub struct Run {
     pub certificates: Vec<Certificate>,
     /// Rows that are kept for transcripts.
     pub rows: Vec<RowsFile>,
+    /// What lies beside the logs.
+    pub evidence: Vec<EvidenceRecord>,
     /// Rows of sessions that had been pruned or had expired, and are taken again: their sources count them already.
     pub rows_again: u64,
 }
@@ -335,7 +337,8 @@ impl Writer {
     /// Publishes a run: first its files are made durable, then one transaction names them.
     /// `summary` says what the run did, as JSON.
     pub fn publish(&self, run: Run, summary: impl FnOnce(&Published) -> String) -> Result<Published, StoreError> {
-        let Run { sinks, open, replaced, sources, files, reported, newest, certificates, rows, rows_again } = run;
+        let Run { sinks, open, replaced, sources, files, reported, newest, certificates, rows, evidence, rows_again } =
+            run;
         let open = open.map(|mut sessions| {
             sessions.retain(|(session, _)| !self.expiry.leaves_out(session));
             sessions
@@ -388,6 +391,7 @@ impl Writer {
             for certificate in &certificates {
                 catalog::put_certificate(transaction, certificate)?;
             }
+            evidence.iter().try_for_each(|record| evidence::put(transaction, record))?;
             fault::point("catalog.put_run")?;
             transaction
                 .prepare_cached("INSERT INTO runs (ended_ms, summary) VALUES (?1, ?2)")?

@@ -32,6 +32,8 @@ pub(crate) struct AtOnce {
     pub(crate) outcomes: Vec<SourceOutcome>,
     /// Files that hold no log, or nothing yet.
     pub(crate) others: Vec<Stamp>,
+    /// Those of them that hold something else.
+    pub(crate) foreign: Vec<Source>,
     /// Files whose log is read elsewhere, in order.
     pub(crate) copies: Vec<TaskSource>,
     /// What the first file of their logs has given, if it was among these.
@@ -92,6 +94,7 @@ enum Loaded {
     Read(Box<(Option<SourceOutcome>, Identity, Copies)>),
     Copy(TaskSource),
     Other(Stamp),
+    Foreign(Box<Source>),
     /// It cannot be read now.
     Unread,
 }
@@ -135,6 +138,10 @@ impl<S: Sink> Run<'_, S> {
                 }
                 Loaded::Copy(source) => at_once.copies.push(source),
                 Loaded::Other(stamp) => at_once.others.push(stamp),
+                Loaded::Foreign(source) => {
+                    at_once.others.push(source.stamp.clone());
+                    at_once.foreign.push(*source);
+                }
                 Loaded::Unread => {}
             }
         }
@@ -173,6 +180,7 @@ impl<S: Sink> Worker<S> {
     ) -> io::Result<Loaded> {
         let log = match probe_content(source, &mut content)? {
             Probed::Log(log) => *log,
+            Probed::Foreign => return Ok(Loaded::Foreign(Box::new(source.clone()))),
             other => {
                 self.summary.count_other(source, &other);
                 return Ok(Loaded::Other(source.stamp.clone()));

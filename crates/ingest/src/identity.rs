@@ -17,6 +17,11 @@ impl Identity {
     pub fn of_row(row: &[u8]) -> Identity {
         Identity(*blake3::hash(row).as_bytes())
     }
+
+    /// The identity of a file that has no rows.
+    pub fn of_content(bytes: &[u8]) -> Identity {
+        Identity(*blake3::hash(bytes).as_bytes())
+    }
 }
 
 impl fmt::Debug for Identity {

@@ -21,6 +21,7 @@ mod stitch;
 pub mod summary;
 pub mod transcript;
 mod waiting;
+pub mod whole;
 mod worker;
 
 pub use identity::{ContentHash, Identity};

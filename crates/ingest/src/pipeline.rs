@@ -133,7 +133,7 @@ pub struct Progress {
 
 impl Progress {
     /// Whether the run is to end without reading on.
-    pub(crate) fn is_stopped(&self) -> bool {
+    pub fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 }
@@ -146,6 +146,8 @@ pub struct Outcome<S> {
     pub sources: Vec<SourceOutcome>,
     /// Files that hold no log, or nothing yet: remembered so that they are not opened again.
     pub others: Vec<Stamp>,
+    /// Those of them that are no logs, for whoever can read them; they are not counted in the summary yet.
+    pub foreign: Vec<Source>,
     /// Sessions that are open at the end of the run; all of them, if `open_changed`.
     pub open: Vec<IncompleteSession>,
     /// Whether the open sessions are others than before the run. If not, `open` and `replaced` are empty and the
@@ -190,7 +192,9 @@ pub fn run<S: Sink>(
     let run = Run { options, earlier, progress, pool: &pool, workers: &workers, waiting: &waiting };
     let sources = run.read(&stdin, at_once, &mut plan, &mut summary);
     let stitching = if progress.is_stopped() { Stitching::default() } else { run.stitch(&sources) };
+    plan.foreign.sort_by(|a, b| a.file.cmp(&b.file));
     let mut outcome = finish(workers, sources, plan.others, stitching, summary);
+    outcome.foreign = plan.foreign;
     for problem in &mut outcome.summary.problems {
         problem.reported = problem.stamp.as_ref().is_some_and(|stamp| known.is_reported(stamp));
     }
@@ -261,8 +265,10 @@ impl<S: Sink> Run<'_, S> {
         }
         let tasks = std::mem::take(&mut plan.tasks);
         let taken = tasks.iter().map(|task| task.identity).chain(read_before.keys().copied()).collect();
-        let AtOnce { outcomes: mut from_files, mut others, copies, read } = self.read_at_once(at_once, taken);
+        let AtOnce { outcomes: mut from_files, mut others, mut foreign, copies, read } =
+            self.read_at_once(at_once, taken);
         plan.others.append(&mut others);
+        plan.foreign.append(&mut foreign);
         read_before.extend(read);
         let tasks = grouped(tasks.into_iter().flat_map(|task| task.sources).chain(copies));
         let block_bytes = self.options.limits.block_bytes;
@@ -435,5 +441,6 @@ fn finish<S: Sink>(
     let mut certificates: Vec<Certificate> = certificates.into_values().collect();
     certificates.sort_unstable_by_key(|certificate| certificate.thumbprint);
     let stopped = false;
-    Outcome { sinks, sources, others, open, open_changed, replaced, newest, certificates, summary, stopped }
+    let foreign = Vec::new();
+    Outcome { sinks, sources, others, foreign, open, open_changed, replaced, newest, certificates, summary, stopped }
 }

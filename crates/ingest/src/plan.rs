@@ -28,6 +28,8 @@ pub(crate) struct Plan {
     pub(crate) tasks: Vec<Task>,
     /// Files that hold no log, or nothing yet.
     pub(crate) others: Vec<Stamp>,
+    /// Those of them that hold something else.
+    pub(crate) foreign: Vec<Source>,
 }
 
 /// Parts sources that need no plan from those that do. A file that is small, and of a server that its place names, can
@@ -60,11 +62,15 @@ pub(crate) struct Look<'a> {
 /// Looks into every source and puts those of one identity together.
 pub(crate) fn plan(sources: Vec<Source>, neighbours: &[Source], look: &Look<'_>, summary: &mut Summary) -> Plan {
     let probed = probe_all(&sources, look);
-    let mut others = Vec::new();
+    let (mut others, mut foreign) = (Vec::new(), Vec::new());
     let mut logs: Vec<(Source, Box<Log>)> = Vec::new();
     for (source, probed) in sources.into_iter().zip(probed) {
         match probed {
             Ok(Probed::Log(log)) => logs.push((source, log)),
+            Ok(Probed::Foreign) => {
+                others.push(source.stamp.clone());
+                foreign.push(source);
+            }
             Ok(other) => {
                 summary.count_other(&source, &other);
                 others.push(source.stamp);
@@ -78,7 +84,7 @@ pub(crate) fn plan(sources: Vec<Source>, neighbours: &[Source], look: &Look<'_>,
     }
     let streams = streams(&logs, neighbours, look);
     summary.notices.extend(logs.iter().filter_map(|(source, log)| foreign_connector(source, log)));
-    Plan { tasks: tasks(logs, streams), others }
+    Plan { tasks: tasks(logs, streams), others, foreign }
 }
 
 fn probe_all(sources: &[Source], look: &Look<'_>) -> Vec<io::Result<Probed>> {

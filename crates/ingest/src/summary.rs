@@ -93,8 +93,14 @@ pub struct Summary {
     pub empty: u64,
     /// Files with a header and no row.
     pub header_only: u64,
-    /// Files that are no log.
+    /// Files that are neither log nor evidence.
     pub foreign: u64,
+    /// Files that are evidence.
+    pub evidence: u64,
+    /// Facts found in them.
+    pub facts: u64,
+    /// Parts of them that could not be read.
+    pub evidence_rejected: u64,
     /// Bytes as stored, of what was read.
     pub stored_bytes: u64,
     /// Bytes decompressed, of what was read.
@@ -163,15 +169,21 @@ impl Summary {
             Probed::Log(_) => return,
             Probed::Empty => (&mut self.empty, "empty"),
             Probed::HeaderOnly { .. } => (&mut self.header_only, "a header and no complete row yet"),
-            Probed::Foreign => (&mut self.foreign, "not a protocol log"),
+            Probed::Foreign => return self.count_foreign(source),
         };
         *count += 1;
         self.pending += u64::from(matches!(probed, Probed::HeaderOnly { has_cut_row: true }));
         self.notices.push(Notice { file: source.file.to_string(), text: text.to_owned() });
     }
 
+    /// Counts a file that is neither log nor evidence.
+    pub fn count_foreign(&mut self, source: &Source) {
+        self.foreign += 1;
+        self.notices.push(Notice { file: source.file.to_string(), text: "neither a protocol log nor evidence".into() });
+    }
+
     /// Notes why a source was not read beyond an offset; what kind of reason it is.
-    pub(crate) fn note_problem(&mut self, source: &Source, offset: u64, error: io::Error) -> ProblemKind {
+    pub fn note_problem(&mut self, source: &Source, offset: u64, error: io::Error) -> ProblemKind {
         let kind = ProblemKind::of(&error);
         let (file, stamp) = (source.file.to_string(), (!source.is_stdin()).then(|| source.stamp.clone()));
         self.problems.push(Problem { file, offset: Some(offset), kind, error, stamp, reported: false });
@@ -191,6 +203,9 @@ impl Summary {
         self.empty += other.empty;
         self.header_only += other.header_only;
         self.foreign += other.foreign;
+        self.evidence += other.evidence;
+        self.facts += other.facts;
+        self.evidence_rejected += other.evidence_rejected;
         self.stored_bytes += other.stored_bytes;
         self.bytes += other.bytes;
         self.kept += other.kept;

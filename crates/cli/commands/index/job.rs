@@ -16,7 +16,7 @@ use smtplog::{Session, Timestamp};
 
 use super::{IndexArgs, report::Report, waiting};
 use crate::{
-    ERROR_CODE, Outcome,
+    ERROR_CODE, Outcome, beside,
     config::Settings,
     progress::{self, Done},
     store::{self, Extras, Failed, Record, Stopped},
@@ -114,7 +114,8 @@ impl<'a> Job<'a> {
             ingest::run(&self.args.paths, &self.options, &NothingKnown, progress, || Discarded)
                 .with_context(|| format!("cannot start {} threads", self.options.threads))
         };
-        let outcome = self.with_progress(read)?;
+        let mut outcome = self.with_progress(read)?;
+        beside::read(&outcome.foreign, &self.options, &self.stop, &mut outcome.summary);
         match outcome.stopped {
             true => Err(Failed { error: Stopped.into(), summary: Some(Box::new(outcome.summary)) }),
             false => Ok(outcome.summary),

@@ -55,6 +55,7 @@ impl Exposition {
             ("unchanged", summary.unchanged),
             ("empty", summary.empty),
             ("header_only", summary.header_only),
+            ("evidence", summary.evidence),
             ("foreign", summary.foreign),
         ];
         self.labelled("last_run_files", "Files that the last run met, by what they were.", "state", &files);

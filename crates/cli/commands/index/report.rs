@@ -68,7 +68,8 @@ impl Report<'_> {
             (summary.unchanged, "unchanged"),
             (summary.empty, "empty"),
             (summary.header_only, "with a header only"),
-            (summary.foreign, "no protocol logs"),
+            (summary.evidence, "evidence"),
+            (summary.foreign, "neither log nor evidence"),
         ]);
         let rows = format!(
             "{} kept, {} rejected, {} pending",
@@ -172,6 +173,7 @@ impl Report<'_> {
             "files": summary.files, "read": summary.read, "grown": summary.grown, "known": summary.known,
             "unchanged": summary.unchanged, "empty": summary.empty, "header_only": summary.header_only,
             "foreign": summary.foreign,
+            "evidence": summary.evidence, "facts": summary.facts, "evidence_rejected": summary.evidence_rejected,
             "rows": summary.rows(), "kept": summary.kept, "rejected": summary.rejected, "pending": summary.pending,
             "sessions": self.sessions(), "whole": summary.sessions, "open": summary.open,
             "incomplete": summary.incomplete, "expired": summary.expired,

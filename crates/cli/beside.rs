@@ -1,0 +1,162 @@
+//! What lies beside the logs: files that ingest found and that are no logs are read as evidence.
+
+use std::{
+    io,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use evidence::{Document, Fact, Found, Reading};
+use index::{EvidenceFile, EvidenceRecord};
+use ingest::{
+    Identity, Options,
+    discover::{Source, Stamp},
+    summary::{Notice, ProblemKind, Summary},
+    whole::{Whole, read_whole},
+};
+use smtplog::{Thumbprint, Timestamp, certificate::Certificate};
+
+/// Decompressed bytes of a file that is read as evidence. Windows' ring of CAPI2 events has 1 MB unless somebody makes
+/// it larger, and logs of the Hybrid Configuration Wizard have some megabytes.
+const BYTES_MAX: usize = 256 << 20;
+
+/// Files larger than this are read one at a time, so that memory does not hold one for each thread.
+const LARGE_BYTES: u64 = 16 << 20;
+
+/// What was found.
+#[derive(Default)]
+pub(crate) struct Beside {
+    /// To be published.
+    pub(crate) records: Vec<EvidenceRecord>,
+    /// Certificates that lie there, as logs name them: queries by name find their sessions, too.
+    pub(crate) certificates: Vec<Certificate>,
+    /// Files that could not be read now and shall be looked at again.
+    pub(crate) unread: Vec<Stamp>,
+}
+
+/// Reads the files on every thread. What could not be read is noted in the summary.
+pub(crate) fn read(sources: &[Source], options: &Options, stop: &AtomicBool, summary: &mut Summary) -> Beside {
+    let next = AtomicUsize::new(0);
+    let large = Mutex::new(());
+    let done = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..options.threads.clamp(1, sources.len().max(1)) {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed)
+                    && let at = next.fetch_add(1, Ordering::Relaxed)
+                    && let Some(source) = sources.get(at)
+                {
+                    let _alone = (source.stored_bytes > LARGE_BYTES).then(|| lock(&large));
+                    let read = read_one(source, options.mapping);
+                    lock(&done).push((at, read));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(at, _)| *at);
+    let mut beside = Beside::default();
+    for (at, read) in done {
+        beside.take(&sources[at], read, summary);
+    }
+    summary.sort();
+    beside
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a file is, by the name of its kind, and what was read of it.
+type Kinded = (Identity, &'static str, Reading);
+
+fn read_one(source: &Source, mapping: bool) -> io::Result<Option<Kinded>> {
+    let Whole { bytes, identity } = match read_whole(source, mapping, BYTES_MAX) {
+        // A disk image beside the logs is nothing to report.
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => return Ok(None),
+        whole => whole?,
+    };
+    let document = Document { name: source.name(), bytes: &bytes };
+    let read = evidence::read(&document);
+    Ok(read.map(|(kind, reading)| (identity, kind.name(), reading)))
+}
+
+impl Beside {
+    fn take(&mut self, source: &Source, read: io::Result<Option<Kinded>>, summary: &mut Summary) {
+        match read {
+            Ok(Some((identity, kind, reading))) => {
+                self.certificates.extend(reading.found.iter().filter_map(certificate));
+                count(source, kind, &reading, summary);
+                self.records.push(record(source, identity, kind, reading));
+            }
+            Ok(None) => summary.count_foreign(source),
+            Err(error) => {
+                if summary.note_problem(source, 0, error) == ProblemKind::Unreadable {
+                    self.unread.push(source.stamp.clone());
+                }
+            }
+        }
+    }
+}
+
+fn count(source: &Source, kind: &str, reading: &Reading, summary: &mut Summary) {
+    summary.evidence += 1;
+    summary.facts += reading.found.len() as u64;
+    summary.evidence_rejected += reading.rejected;
+    let mut note = |text: String| summary.notices.push(Notice { file: source.file.to_string(), text });
+    if let Some((offset, why)) = reading.rejections.first() {
+        let more = if reading.rejected > 1 { format!(", and {} more", reading.rejected - 1) } else { String::new() };
+        note(format!("{kind}: cannot be read at byte {offset}: {why}{more}"));
+    }
+    if reading.dropped > 0 {
+        note(format!("{kind}: {} facts are left out, there are too many", reading.dropped));
+    }
+}
+
+fn record(source: &Source, identity: Identity, kind: &str, reading: Reading) -> EvidenceRecord {
+    let file = EvidenceFile {
+        kind: kind.to_owned(),
+        path: source.stamp.path.clone(),
+        member: source.member_name(),
+        file: source.file.to_string(),
+        server: source.place.server.as_deref().map(str::to_owned),
+        changed: Timestamp(source.stamp.mtime_ns / 1_000_000),
+    };
+    EvidenceRecord {
+        identity: identity.0,
+        file,
+        passed: reading.passed.values().sum(),
+        rejected: reading.rejected,
+        // Windows writes its events into a ring: what an older copy has may be gone from the newer.
+        adds: kind.starts_with("capi2"),
+        facts: reading.found,
+    }
+}
+
+/// A certificate in the words of the logs.
+fn certificate(found: &Found) -> Option<Certificate> {
+    let time = |ms: Option<i64>| ms.map(Timestamp);
+    match &found.fact {
+        Fact::Certificate(one) => Some(Certificate {
+            not_before: Some(Timestamp(one.not_before_ms)),
+            not_after: Some(Timestamp(one.not_after_ms)),
+            subject: one.subject.clone(),
+            issuer: one.issuer.clone(),
+            serial: one.serial.clone(),
+            names: one.names.join(";"),
+            ..Certificate::bare(Thumbprint::from_hex(one.thumbprint.as_bytes())?)
+        }),
+        Fact::CertificateNames(one) => Some(Certificate {
+            not_before: time(one.not_before_ms),
+            not_after: time(one.not_after_ms),
+            subject: one.subject.clone(),
+            issuer: one.issuer.clone(),
+            serial: one.serial.clone().unwrap_or_default(),
+            names: one.names.join(";"),
+            ..Certificate::bare(Thumbprint::from_hex(one.thumbprint.as_bytes())?)
+        }),
+        _ => None,
+    }
+}
