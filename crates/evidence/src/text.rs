@@ -32,16 +32,49 @@ pub fn decode(bytes: &[u8]) -> Decoded<'_> {
     Decoded { text, encoding, mark }
 }
 
+/// The file's bytes of places in a text, asked for in rising order: each is counted on from the one before, so that a
+/// file of many objects is walked once.
+#[derive(Clone, Debug)]
+pub struct Places<'a> {
+    decoded: &'a Decoded<'a>,
+    at: usize,
+    offset: u64,
+}
+
+impl Places<'_> {
+    /// The file's byte at which the text's byte `at` lies, as [`Decoded::offset`] says it.
+    pub fn offset(&mut self, at: usize) -> u64 {
+        let text: &str = &self.decoded.text;
+        match text.get(self.at..at) {
+            Some(between) => self.offset += self.decoded.encoding.bytes(between),
+            None => self.offset = self.decoded.offset(at), // Back, or not a character's place.
+        }
+        self.at = at.min(text.len());
+        self.offset
+    }
+}
+
 impl Decoded<'_> {
+    /// Places in it, from its beginning.
+    pub fn places(&self) -> Places<'_> {
+        Places { decoded: self, at: 0, offset: self.mark as u64 }
+    }
+
     /// The file's byte at which the text's byte `at` lies. In a file that is not valid UTF-8 it can be off by the bytes
     /// that were replaced before it.
     pub fn offset(&self, at: usize) -> u64 {
         let before = self.text.get(..at).unwrap_or(&self.text);
-        let bytes = match self.encoding {
-            Encoding::Utf8 => before.len(),
-            Encoding::Utf16 { .. } => 2 * before.chars().map(char::len_utf16).sum::<usize>(),
-        };
-        (self.mark + bytes) as u64
+        self.mark as u64 + self.encoding.bytes(before)
+    }
+}
+
+impl Encoding {
+    /// Bytes of a file that has the text in this encoding.
+    fn bytes(self, text: &str) -> u64 {
+        match self {
+            Encoding::Utf8 => text.len() as u64,
+            Encoding::Utf16 { .. } => 2 * text.chars().map(char::len_utf16).sum::<usize>() as u64,
+        }
     }
 }
 
@@ -75,6 +108,10 @@ mod tests {
         assert_eq!(decoded.text, expected, "{bytes:?}");
         let last = decoded.text.char_indices().last().map_or(0, |(at, _)| at);
         assert_eq!(decoded.offset(last), offset_of_last, "{bytes:?}");
+        let mut places = decoded.places();
+        for (at, _) in decoded.text.char_indices().chain([(0, '\0')]) {
+            assert_eq!(places.offset(at), decoded.offset(at), "{bytes:?} at {at}");
+        }
     }
 
     #[test]
