@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::fact::{Fact, Found};
+use crate::{
+    certificates::CertificateFiles,
+    fact::{Fact, Found},
+};
 
 /// A kind of evidence.
 pub trait Kind: Sync {
@@ -17,7 +20,10 @@ pub trait Kind: Sync {
 }
 
 /// Every kind, in the order in which they are tried.
-pub const KINDS: &[&dyn Kind] = &[];
+pub const KINDS: &[&dyn Kind] = &[
+    // Last: other texts may quote a certificate.
+    &CertificateFiles,
+];
 
 /// A file that may be evidence.
 #[derive(Clone, Copy, Debug)]

@@ -4,9 +4,14 @@
 //! Bytes in, facts out. Nothing here touches a file, a clock or the network, and nothing panics on any bytes.
 //! [`read`] tells by content what a file is and gives its [`Fact`]s, each with the place where it was found.
 
+mod ber;
+mod certificates;
+pub mod chain;
 pub mod fact;
 pub mod kinds;
+pub mod names;
 pub mod text;
+pub mod x509;
 
 pub use fact::{Fact, Found};
 pub use kinds::{Document, KINDS, Kind, Reading, read};
