@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    commands::{certs, completions, coverage, generate, index, prune, search, show, verify},
+    commands::{certs, completions, coverage, explain, generate, index, prune, search, show, verify},
     console::OutputOptions,
 };
 
@@ -31,6 +31,7 @@ pub(crate) enum Command {
     Index(index::IndexArgs),
     Search(search::SearchArgs),
     Show(show::ShowArgs),
+    Explain(explain::ExplainArgs),
     Certs(certs::CertsArgs),
     Coverage(coverage::CoverageArgs),
     Verify(verify::VerifyArgs),

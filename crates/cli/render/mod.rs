@@ -5,6 +5,7 @@ pub(crate) mod certificates;
 pub(crate) mod coverage;
 pub(crate) mod csv;
 pub(crate) mod escape;
+pub(crate) mod explain;
 pub(crate) mod groups;
 pub(crate) mod json;
 pub(crate) mod rollover;

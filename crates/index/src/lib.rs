@@ -23,6 +23,7 @@ mod partners;
 mod profile;
 mod prune;
 pub mod query;
+mod refusals;
 mod reported;
 mod rewrite;
 mod rollover;
@@ -42,6 +43,7 @@ pub use group::{GroupRow, Groups, Over};
 pub use kept::{KeptRows, RowsFile, RowsWriter};
 pub use merge::Merged;
 pub use prune::Pruned;
+pub use refusals::{Refusal, Refusals};
 pub use rollover::{
     CertificateUse, Connector, Expiring, Expiry, Met, Renewal, RenewalServer, Rollover, UseState, renewals,
 };

@@ -1,0 +1,162 @@
+//! `explain`: why was it refused? Cases, their causes and what to do, from all that the store knows.
+
+mod gather;
+
+use std::collections::BTreeSet;
+
+use ::index::{
+    Refusals, Store,
+    query::{Expr, Query, Window},
+};
+use anyhow::bail;
+use clap::Args;
+use diagnose::{Case, Cause, RULES, Refused, cases, judge};
+use smtplog::{Thumbprint, Timestamp};
+
+use super::{open_store, parse_query, say_missing, window::WindowArgs};
+use crate::{
+    Outcome,
+    config::Settings,
+    render::explain::{Explained, Page, Style, rules},
+};
+
+/// Refused sessions that are looked at, the newest ones. Each takes about 2 kB, and a case does not become clearer with
+/// more of them.
+const SESSIONS_MAX: usize = 100_000;
+
+/// The time that is looked at if nobody says: before the newest record of the store.
+const DEFAULT_MS: i64 = 24 * 3_600_000;
+
+/// Say why mail was refused, with the evidence and the mend
+///
+/// Refusals with the same status, connector and certificate are one case. For each case the likely causes are ranked,
+/// from what the logs and the evidence beside them show: certificate files, connector exports, CAPI2 events, logs of the
+/// Hybrid Configuration Wizard. Index such files with the logs and the answer becomes surer; what is missing is named
+/// with the command that exports it. Without --since and --until the 24 hours before the newest record are looked at.
+#[derive(Args)]
+pub(crate) struct ExplainArgs {
+    /// What to explain, as in search: a query, a thumbprint, a session id, an address [default: all refusals]
+    query: Vec<String>,
+    #[command(flatten)]
+    window: WindowArgs,
+    /// Explain the rules' weighing: what speaks for each cause and what against it
+    #[arg(long)]
+    why: bool,
+    /// Print one JSON object a case
+    #[arg(long, conflicts_with = "markdown")]
+    json: bool,
+    /// Print Markdown, for a ticket or a wiki
+    #[arg(long)]
+    markdown: bool,
+    /// List the causes that can be found
+    #[arg(long, exclusive = true)]
+    list: bool,
+    /// Print what a cause means: what it finds, why it matters, what to do
+    #[arg(long, value_name = "ID", exclusive = true)]
+    rule: Option<String>,
+}
+
+/// Explains.
+pub(crate) fn run(args: &ExplainArgs, settings: &Settings) -> anyhow::Result<Outcome> {
+    if args.list {
+        rules::list(&settings.console)?;
+        return Ok(Outcome::Done);
+    }
+    if let Some(id) = &args.rule {
+        let Some(rule) = RULES.iter().find(|rule| rule.id() == id) else {
+            let known: Vec<&str> = RULES.iter().map(|rule| rule.id()).collect();
+            bail!("there is no rule {id}; the rules are {}", known.join(", "));
+        };
+        rules::print(&settings.console, *rule)?;
+        return Ok(Outcome::Done);
+    }
+    let query = match args.query.is_empty() {
+        true => Query { expr: Expr::All, window: Window::default() },
+        false => parse_query(&args.query)?,
+    };
+    let store = open_store(&settings.store)?;
+    let asked = Asked::new(args, &store, query)?;
+    let outcome = asked.explain(args, &store, settings);
+    // The process ends: to unmap and free everything one by one takes as long as to answer.
+    std::mem::forget(store);
+    outcome
+}
+
+/// What is asked, and of which time.
+struct Asked {
+    query: Query,
+    refusals: Refusals,
+    /// Why that time, if nobody said so.
+    because: Option<String>,
+}
+
+impl Asked {
+    fn new(args: &ExplainArgs, store: &Store, query: Query) -> anyhow::Result<Asked> {
+        let window = args.window.window()?;
+        if window.since.is_some() || window.until.is_some() {
+            return Asked::within(store, query, window, None);
+        }
+        let day_before = |time: Timestamp| Window { since: Some(Timestamp(time.0 - DEFAULT_MS)), until: None };
+        let newest = store.info().last.unwrap_or(Timestamp(0));
+        let because = format!("the 24 hours before the newest record, {newest}; --since looks further back");
+        let asked = Asked::within(store, query, day_before(newest), Some(because))?;
+        if asked.refusals.total > 0 {
+            return Ok(asked);
+        }
+        // Somebody who names a session of last week wants to hear of that one.
+        let older = store.refusals(&asked.query.clone().within(Window::default()), 1)?;
+        let Some(last) = older.sessions.iter().map(|one| one.session.last).max() else { return Ok(asked) };
+        let because =
+            format!("the 24 hours before the last refusal, {last}: there is none in the last day of the store");
+        Asked::within(store, asked.query, day_before(last), Some(because))
+    }
+
+    fn within(store: &Store, query: Query, window: Window, because: Option<String>) -> anyhow::Result<Asked> {
+        let query = query.within(window);
+        let refusals = store.refusals(&query, SESSIONS_MAX)?;
+        Ok(Asked { query, refusals, because })
+    }
+
+    fn explain(self, args: &ExplainArgs, store: &Store, settings: &Settings) -> anyhow::Result<Outcome> {
+        let console = &settings.console;
+        let Asked { query, refusals, because } = self;
+        let missing = refusals.missing;
+        say_missing(console, &missing);
+        if refusals.total > refusals.sessions.len() as u64 {
+            console.warn(&format!("{} sessions match; the newest {SESSIONS_MAX} are explained", refusals.total));
+        }
+        let refused: Vec<Refused> = refusals.sessions.into_iter().flat_map(gather::refused).collect();
+        let cases = cases(&refused);
+        let background = gather::background(store, &query, &cases)?;
+        let causes: Vec<Vec<Cause>> = cases.iter().map(|case| judge(case, &background)).collect();
+        let mut explained: Vec<Explained<'_>> =
+            cases.iter().zip(causes).map(|(case, causes)| Explained::new(case, causes, &background)).collect();
+        gather::locate_rows(store, &mut explained);
+        let page = Page { cases: &explained, window: query.window, because, why: args.why };
+        let style = match (args.json, args.markdown) {
+            (true, _) => Style::Json,
+            (_, true) => Style::Markdown,
+            _ => Style::Text,
+        };
+        if !explained.is_empty() {
+            page.print(console, style)?;
+        } else {
+            console.note("no refusal matches, and no failed TLS negotiation");
+        }
+        Ok(match (explained.is_empty(), missing.is_empty()) {
+            (_, false) => Outcome::Partial,
+            (true, true) => Outcome::NothingFound,
+            _ => Outcome::Done,
+        })
+    }
+}
+
+/// Certificates of the cases.
+fn presented(cases: &[Case<'_>]) -> BTreeSet<Thumbprint> {
+    cases.iter().filter_map(|case| case.presented).collect()
+}
+
+/// Whether any case is about certificates or attribution.
+fn concerns(cases: &[Case<'_>]) -> bool {
+    cases.iter().any(|case| case.is_judged())
+}

@@ -1,0 +1,163 @@
+//! Explanations: cases and their causes, as a page for people, as Markdown for a ticket, as JSON.
+
+mod json;
+mod markdown;
+pub(crate) mod rules;
+mod text;
+
+use std::io::Write;
+
+use diagnose::{Background, Case, Cause, Family, Missing, open_questions};
+use index::query::Window;
+
+use super::{amount, sessions::moment};
+use crate::console::Console;
+
+/// A case with its causes.
+pub(crate) struct Explained<'a> {
+    pub(crate) case: &'a Case<'a>,
+    /// Best first.
+    pub(crate) causes: Vec<Cause>,
+    /// Refused sessions.
+    sessions: u64,
+    /// The refusal's text, without what differs in each.
+    text: String,
+    /// A name of the certificate.
+    name: Option<String>,
+    /// What would tell more, if there is no cause.
+    open: Vec<Missing>,
+}
+
+impl<'a> Explained<'a> {
+    /// What is told of a case.
+    pub(crate) fn new(case: &'a Case<'a>, causes: Vec<Cause>, background: &Background) -> Explained<'a> {
+        let open = if causes.is_empty() { open_questions(case, background) } else { Vec::new() };
+        let name = case.presented.and_then(|presented| background.certificate(presented).name());
+        Explained { case, causes, sessions: case.sessions(), text: case.text(), name, open }
+    }
+
+    /// Code, status and text on one line.
+    fn title(&self) -> String {
+        let Some(code) = self.case.code else { return "TLS negotiation failed, without a reply".to_owned() };
+        let status = self.case.status.map(|status| format!(" {status}")).unwrap_or_default();
+        format!("{code}{status} {}", self.text)
+    }
+
+    /// What the refused sessions have in common, as label and value.
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        let case = self.case;
+        let presented = match (case.presented, &self.name) {
+            (Some(presented), Some(name)) => format!("{presented}  {name}"),
+            (Some(presented), None) => presented.to_string(),
+            (None, _) => "no certificate known".to_owned(),
+        };
+        let span = match case.from == case.to {
+            true => moment(case.from),
+            false => format!("{} to {}", moment(case.from), moment(case.to)),
+        };
+        vec![
+            ("connector", case.connector.to_owned()),
+            ("servers", case.servers.join(", ")),
+            ("presented", presented),
+            ("refused", format!("{}, {span} UTC", amount::counted(self.sessions, "session"))),
+        ]
+    }
+}
+
+/// How a page is printed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// For people.
+    Text,
+    /// For a ticket or a wiki.
+    Markdown,
+    /// One object a case.
+    Json,
+}
+
+/// Everything that is told.
+pub(crate) struct Page<'a> {
+    /// Those that rules judge first.
+    pub(crate) cases: &'a [Explained<'a>],
+    /// The time that was looked at.
+    pub(crate) window: Window,
+    /// Why that time, if nobody said so.
+    pub(crate) because: Option<String>,
+    /// Whether the weighing is told.
+    pub(crate) why: bool,
+}
+
+impl Page<'_> {
+    /// Prints the page.
+    pub(crate) fn print(&self, console: &Console, style: Style) -> anyhow::Result<()> {
+        let mut out = console.results();
+        match style {
+            Style::Text => text::write(&mut out, self, console)?,
+            Style::Markdown => markdown::write(&mut out, self)?,
+            Style::Json => {
+                if let Some(because) = &self.because {
+                    console.note(&format!("explained is {because}"));
+                }
+                json::write(&mut out, self)?;
+            }
+        }
+        out.flush()?;
+        Ok(())
+    }
+
+    /// Cases that rules judge.
+    fn judged(&self) -> impl Iterator<Item = &Explained<'_>> {
+        self.cases.iter().filter(|case| case.case.is_judged())
+    }
+
+    /// Cases that have nothing to do with certificates or attribution.
+    fn others(&self) -> impl Iterator<Item = &Explained<'_>> {
+        self.cases.iter().filter(|case| case.case.family == Family::Other)
+    }
+
+    /// What the page is about, in one sentence.
+    fn summary(&self) -> String {
+        let (judged, others) = (self.judged().count() as u64, self.others());
+        let sessions: u64 = self.judged().map(|case| case.sessions).sum();
+        let other_sessions: u64 = others.map(|case| case.sessions).sum();
+        let first = match judged {
+            0 => "No refusal is about certificates, TLS or attribution.".to_owned(),
+            _ => format!(
+                "{} in {} about certificates, TLS or attribution.",
+                amount::counted(sessions, "refused session"),
+                amount::counted(judged, "case")
+            ),
+        };
+        let rest = match other_sessions {
+            0 => String::new(),
+            count => format!(" {} refused for other reasons.", amount::counted(count, "session")),
+        };
+        format!("{first}{rest}")
+    }
+
+    /// The time that was looked at.
+    fn span(&self) -> String {
+        let time = match (self.window.since, self.window.until) {
+            (Some(since), Some(until)) => format!("{} to {} UTC", moment(since), moment(until)),
+            (Some(since), None) => format!("since {} UTC", moment(since)),
+            (None, Some(until)) => format!("until {} UTC", moment(until)),
+            (None, None) => "all times".to_owned(),
+        };
+        match &self.because {
+            Some(because) => format!("{time}: {because}"),
+            None => time,
+        }
+    }
+}
+
+/// Other refusals in one line each: status, sessions, text.
+fn other_lines(page: &Page<'_>, most: usize) -> Vec<(String, String, String)> {
+    let line = |one: &Explained<'_>| {
+        let status = one.case.status.map_or_else(
+            || one.case.code.map_or("failed TLS".to_owned(), |code| code.to_string()),
+            |status| format!("{} {status}", one.case.code.unwrap_or(0)),
+        );
+        (status, amount::count(one.sessions), one.text.clone())
+    };
+    page.others().take(most).map(line).collect()
+}

@@ -1,0 +1,168 @@
+//! The page for people: it can be read on a terminal and pasted into a ticket.
+
+use std::io::{self, Write};
+
+use diagnose::{Cause, Item, ItemKind, Missing};
+
+use super::{Explained, Page, other_lines};
+use crate::{
+    console::{Console, Palette},
+    render::{amount, escape::Escaped},
+};
+
+/// Columns of a page that goes to a file or pipe.
+const COLUMNS: usize = 100;
+
+/// The least columns that text is wrapped to; a narrower terminal breaks the lines itself.
+const COLUMNS_MIN: usize = 40;
+
+/// Other refusals that are named.
+const OTHERS_MAX: usize = 8;
+
+/// Writes the page.
+pub(super) fn write(out: &mut impl Write, page: &Page<'_>, console: &Console) -> io::Result<()> {
+    let columns = console.width.unwrap_or(COLUMNS).clamp(COLUMNS_MIN, COLUMNS);
+    let mut writer = Writer { out, columns, colors: console.colors };
+    writer.paragraph("", &page.summary())?;
+    writer.paragraph("", &format!("Looked at: {}.", page.span()))?;
+    for (number, case) in page.judged().enumerate() {
+        writer.blank()?;
+        writer.case(number + 1, case, page.why)?;
+    }
+    writer.others(page)
+}
+
+struct Writer<'a, W> {
+    out: &'a mut W,
+    columns: usize,
+    colors: Palette,
+}
+
+impl<W: Write> Writer<'_, W> {
+    fn blank(&mut self) -> io::Result<()> {
+        writeln!(self.out)
+    }
+
+    /// Text that is wrapped, behind an indent; lines after the first are indented by as many blanks.
+    fn paragraph(&mut self, indent: &str, text: &str) -> io::Result<()> {
+        let rest = " ".repeat(indent.chars().count());
+        let options = textwrap::Options::new(self.columns)
+            .initial_indent(indent)
+            .subsequent_indent(&rest)
+            .break_words(false)
+            .word_splitter(textwrap::WordSplitter::NoHyphenation);
+        for line in textwrap::wrap(&Escaped::line(text).to_string(), options) {
+            writeln!(self.out, "{line}")?;
+        }
+        Ok(())
+    }
+
+    /// Text that is copied, and so stays on one line.
+    fn command(&mut self, indent: &str, text: &str) -> io::Result<()> {
+        let style = self.colors.key;
+        writeln!(self.out, "{indent}{style}{}{style:#}", Escaped::line(text))
+    }
+
+    fn heading(&mut self, indent: &str, text: &str) -> io::Result<()> {
+        let style = self.colors.heading;
+        writeln!(self.out, "{indent}{style}{}{style:#}", Escaped::line(text))
+    }
+
+    fn case(&mut self, number: usize, case: &Explained<'_>, why: bool) -> io::Result<()> {
+        self.heading("", &format!("Case {number}: {}", case.title()))?;
+        for (label, value) in case.facts() {
+            self.paragraph(&format!("  {label:<10} "), &value)?;
+        }
+        for (rank, cause) in case.causes.iter().enumerate() {
+            self.blank()?;
+            self.cause(rank + 1, cause, why)?;
+        }
+        if case.causes.is_empty() {
+            self.blank()?;
+            self.paragraph("  ", "What was seen proves no cause.")?;
+        }
+        self.missing("  ", &case.open)
+    }
+
+    fn cause(&mut self, rank: usize, cause: &Cause, why: bool) -> io::Result<()> {
+        let confidence = cause.confidence();
+        let style = self.colors.refusal;
+        writeln!(self.out, "  {rank}. {style}{}{style:#} ({confidence} confidence)", cause.id)?;
+        self.paragraph("     ", &cause.says)?;
+        if why {
+            self.heading("     ", &format!("Why it ranks here (weight {})", cause.weight()))?;
+            for one in &cause.why {
+                self.paragraph(&format!("     {:>+4}  ", one.weight), &one.seen)?;
+            }
+        }
+        if !cause.evidence.is_empty() {
+            self.heading("     ", "Seen")?;
+        }
+        for item in &cause.evidence {
+            self.item(item)?;
+        }
+        if !cause.mend.is_empty() {
+            self.heading("     ", "What to do")?;
+        }
+        for (number, step) in cause.mend.iter().enumerate() {
+            self.paragraph(&format!("     {}. ", number + 1), &step.says)?;
+            if let Some(command) = &step.command {
+                self.command("          ", command)?;
+            }
+        }
+        self.missing("     ", &cause.missing)
+    }
+
+    fn item(&mut self, item: &Item) -> io::Result<()> {
+        self.paragraph(&format!("       {}: ", item.kind.as_str()), &item.text)?;
+        let style = self.colors.faint;
+        let place = place(item);
+        writeln!(self.out, "         {style}{}{style:#}", Escaped::line(&place))
+    }
+
+    fn missing(&mut self, indent: &str, missing: &[Missing]) -> io::Result<()> {
+        if missing.is_empty() {
+            return Ok(());
+        }
+        self.heading(indent, "To be surer, export this, index it, and ask again")?;
+        for one in missing {
+            self.paragraph(&format!("{indent}  - "), &one.what)?;
+            self.command(&format!("{indent}      "), &one.command)?;
+        }
+        Ok(())
+    }
+
+    fn others(&mut self, page: &Page<'_>) -> io::Result<()> {
+        let all = page.others().count();
+        let lines = other_lines(page, OTHERS_MAX);
+        if lines.is_empty() {
+            return Ok(());
+        }
+        self.blank()?;
+        self.heading("", "Refused for other reasons, which no certificate or connector mends")?;
+        let columns = self.columns;
+        for (status, sessions, text) in &lines {
+            let line = format!("  {status:<12} {sessions:>8}  {}", Escaped::line(text));
+            let shown: String = line.chars().take(columns).collect();
+            writeln!(self.out, "{shown}")?;
+        }
+        if all > lines.len() {
+            let more = amount::count((all - lines.len()) as u64);
+            writeln!(self.out, "  ... and {more} more; search 'code:[400 TO 599]' --by code,status counts all")?;
+        }
+        Ok(())
+    }
+}
+
+/// Where a piece of evidence is, so that it can be looked at.
+fn place(item: &Item) -> String {
+    match (&item.row, item.offset, item.kind) {
+        (Some((session, _)), Some(offset), _) => {
+            format!("{} at byte {offset}; smtptrail show {session}", item.source)
+        }
+        (_, _, ItemKind::Sessions) if item.source.contains('/') => format!("smtptrail show {}", item.source),
+        (_, _, ItemKind::Sessions) => format!("smtptrail search '{}'", item.source),
+        (_, Some(offset), _) => format!("{} at byte {offset}", item.source),
+        _ => item.source.clone(),
+    }
+}

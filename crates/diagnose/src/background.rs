@@ -1,0 +1,309 @@
+//! What else is known when a case is judged: evidence beside the logs, and what the fleet did before and meanwhile.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use evidence::{
+    Fact,
+    chain::{Certificates, Chain, chain_at},
+    fact::{self, AcceptedDomain, ChainCheck, Connector, ConnectorKind, Hybrid},
+};
+use smtplog::{Direction, Thumbprint, Timestamp, certificate::Certificate as Logged};
+
+use crate::{
+    case::Case,
+    cause::{Item, ItemKind},
+    certificate::CertificateView,
+    rules,
+};
+
+/// A file of evidence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Its name relative to the indexed path.
+    pub file: String,
+    /// The server that its place names.
+    pub server: Option<String>,
+    /// When it was changed last: a setting holds as of then.
+    pub changed: Timestamp,
+}
+
+/// A fact, and the file that says it.
+#[derive(Clone, Debug)]
+pub struct Exhibit {
+    /// The file.
+    pub origin: Arc<Origin>,
+    /// Decompressed byte in it.
+    pub offset: u64,
+    /// What it says.
+    pub fact: Fact,
+}
+
+/// One kind of fact, and the file that says it.
+#[derive(Debug)]
+pub struct Exhibited<'a, T> {
+    /// The file.
+    pub origin: &'a Origin,
+    /// Decompressed byte in it.
+    pub offset: u64,
+    /// What it says.
+    pub fact: &'a T,
+}
+
+impl<T> Clone for Exhibited<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Exhibited<'_, T> {}
+
+impl<'a, T> Exhibited<'a, T> {
+    /// The file and the byte.
+    pub fn place(&self) -> (&'a str, u64) {
+        (&self.origin.file, self.offset)
+    }
+
+    /// What it says, as evidence.
+    pub fn item(&self, kind: ItemKind, text: impl Into<String>) -> Item {
+        let (source, offset) = self.place();
+        Item { kind, source: source.to_owned(), offset: Some(offset), text: text.into(), row: None }
+    }
+}
+
+/// What a server presented on a connector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// The server.
+    pub server: String,
+    /// The connector's name.
+    pub connector: String,
+    /// Whether it sent or received.
+    pub direction: Direction,
+    /// Whether it is a hop within the organisation.
+    pub is_internal: bool,
+    /// The certificate.
+    pub thumbprint: Thumbprint,
+    /// Start of its first session.
+    pub first: Timestamp,
+    /// Start of its last one.
+    pub last: Timestamp,
+    /// Sessions.
+    pub sessions: u64,
+    /// Refusals by status code, or by reply code where there is none.
+    pub refusals: BTreeMap<String, u64>,
+}
+
+impl Use {
+    /// Refusals of one status.
+    pub fn refused(&self, status: &str) -> u64 {
+        self.refusals.get(status).copied().unwrap_or(0)
+    }
+}
+
+/// The address that the other side saw of a server on a connector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EgressUse {
+    /// The server.
+    pub server: String,
+    /// The connector.
+    pub connector: String,
+    /// The address.
+    pub address: String,
+    /// Start of the first session with it.
+    pub first: Timestamp,
+    /// Start of the last.
+    pub last: Timestamp,
+    /// Sessions.
+    pub sessions: u64,
+}
+
+/// A connector over which mail to the same remote side was accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The server that sent.
+    pub server: String,
+    /// The connector.
+    pub connector: String,
+    /// What the server presented.
+    pub presented: Option<Thumbprint>,
+    /// The other side's name.
+    pub remote_name: String,
+    /// An accepted session.
+    pub session: String,
+    /// When it was.
+    pub time: Timestamp,
+}
+
+/// Everything that is known beside the cases.
+#[derive(Default)]
+pub struct Background {
+    /// Evidence.
+    pub exhibits: Vec<Exhibit>,
+    /// What servers presented.
+    pub uses: Vec<Use>,
+    /// What they presented in the time that is asked about.
+    pub recent: Vec<Use>,
+    /// The addresses that other sides saw.
+    pub egress: Vec<EgressUse>,
+    /// Accepted sessions by connector.
+    pub routes: Vec<Route>,
+    /// What the logs say of certificates, in order of thumbprint.
+    pub certificates: Vec<Logged>,
+    /// Certificate files, for chains.
+    pub known: Certificates,
+}
+
+impl Background {
+    /// Puts certificate files where chains find them. To be called when `exhibits` are set.
+    pub fn index_certificates(&mut self) {
+        for exhibit in &self.exhibits {
+            if let Fact::Certificate(certificate) = &exhibit.fact {
+                // One whose DER cannot be read was not made by this program's reader.
+                let _ = self.known.insert((**certificate).clone());
+            }
+        }
+    }
+
+    fn exhibited<'a, T: 'a>(
+        &'a self,
+        pick: impl Fn(&'a Fact) -> Option<&'a T> + 'a,
+    ) -> impl Iterator<Item = Exhibited<'a, T>> + 'a {
+        self.exhibits.iter().filter_map(move |exhibit| {
+            Some(Exhibited { origin: &exhibit.origin, offset: exhibit.offset, fact: pick(&exhibit.fact)? })
+        })
+    }
+
+    /// Connectors of a kind as the newest export has them.
+    pub fn connectors(&self, kind: ConnectorKind) -> Vec<Exhibited<'_, Connector>> {
+        let mut newest: BTreeMap<(String, Option<String>), Exhibited<'_, Connector>> = BTreeMap::new();
+        let all = self.exhibited(|fact| match fact {
+            Fact::Connector(connector) => Some(connector),
+            _ => None,
+        });
+        for one in all.filter(|one| one.fact.kind == kind) {
+            let key = (one.fact.name.to_lowercase(), one.fact.server.as_deref().map(str::to_lowercase));
+            match newest.get(&key) {
+                // Of several states in one file, as a log of the wizard has them, the last holds.
+                Some(known) if (known.origin.changed, known.offset) > (one.origin.changed, one.offset) => {}
+                _ => _ = newest.insert(key, one),
+            }
+        }
+        newest.into_values().collect()
+    }
+
+    /// Inbound connectors that are not switched off.
+    pub fn inbound(&self) -> Vec<Exhibited<'_, Connector>> {
+        let mut connectors = self.connectors(ConnectorKind::Inbound);
+        connectors.retain(|one| one.fact.flag("Enabled") != Some(false));
+        connectors
+    }
+
+    /// Inbound connectors that go by the sender's address.
+    pub fn address_connectors(&self) -> Vec<Exhibited<'_, Connector>> {
+        let mut connectors = self.inbound();
+        connectors.retain(|one| rules::identifies_by_address(one.fact));
+        connectors
+    }
+
+    /// The send connector of a name.
+    pub fn send_connector(&self, name: &str) -> Option<Exhibited<'_, Connector>> {
+        let named = |one: &Exhibited<'_, Connector>| one.fact.name.trim().eq_ignore_ascii_case(name.trim());
+        self.connectors(ConnectorKind::Send).into_iter().find(named)
+    }
+
+    /// Accepted domains.
+    pub fn accepted_domains(&self) -> Vec<Exhibited<'_, AcceptedDomain>> {
+        self.exhibited(|fact| match fact {
+            Fact::AcceptedDomain(domain) => Some(domain),
+            _ => None,
+        })
+        .collect()
+    }
+
+    /// Checks of a certificate's chain.
+    pub fn checks(&self) -> impl Iterator<Item = Exhibited<'_, ChainCheck>> {
+        self.exhibited(|fact| match fact {
+            Fact::ChainCheck(check) => Some(check),
+            _ => None,
+        })
+    }
+
+    /// Entries of logs of the Hybrid Configuration Wizard.
+    pub fn hybrid(&self) -> impl Iterator<Item = Exhibited<'_, Hybrid>> {
+        self.exhibited(|fact| match fact {
+            Fact::Hybrid(entry) => Some(entry),
+            _ => None,
+        })
+    }
+
+    /// Files of certificates.
+    pub fn certificate_files(&self) -> impl Iterator<Item = Exhibited<'_, fact::Certificate>> {
+        self.exhibited(|fact| match fact {
+            Fact::Certificate(certificate) => Some(&**certificate),
+            _ => None,
+        })
+    }
+
+    /// What is known of a certificate.
+    pub fn certificate(&self, thumbprint: Thumbprint) -> CertificateView<'_> {
+        let hex = thumbprint.to_string();
+        let names = self.exhibited(|fact| match fact {
+            Fact::CertificateNames(names) => Some(names),
+            _ => None,
+        });
+        let logged = self.certificates.binary_search_by_key(&thumbprint, |one| one.thumbprint);
+        CertificateView {
+            thumbprint,
+            file: self.certificate_files().find(|one| one.fact.thumbprint == hex),
+            names: { names }.find(|one: &Exhibited<'_, fact::CertificateNames>| one.fact.thumbprint == hex),
+            logged: logged.ok().map(|at| &self.certificates[at]),
+        }
+    }
+
+    /// The chain of a certificate whose file is known, at a time.
+    pub fn chain(&self, view: &CertificateView<'_>, time: Timestamp) -> Option<Chain> {
+        Some(chain_at(view.file?.fact, &self.known, time.0))
+    }
+
+    /// Uses by which servers sent to others.
+    pub(crate) fn outbound_uses(&self) -> impl Iterator<Item = &Use> {
+        self.uses.iter().filter(|one| one.direction == Direction::Send && !one.is_internal)
+    }
+
+    /// What a server presented before, where it now presents the case's certificate: of the connector's uses the latest
+    /// that began before. Behind a proxy the front end's connector is another than the case's.
+    pub(crate) fn change(&self, case: &Case<'_>, server: &str) -> Option<Change<'_>> {
+        let presented = case.presented?;
+        let uses: Vec<&Use> = self.outbound_uses().filter(|one| one.server.eq_ignore_ascii_case(server)).collect();
+        let with_it = || uses.iter().filter(|one| one.thumbprint == presented);
+        let same_connector = with_it().find(|one| one.connector.eq_ignore_ascii_case(case.connector));
+        let now = *same_connector.or_else(|| with_it().max_by_key(|one| one.sessions))?;
+        let before = uses.iter().filter(|one| {
+            one.connector.eq_ignore_ascii_case(&now.connector) && one.thumbprint != presented && one.first < now.first
+        });
+        let before = *before.max_by_key(|one| (one.last.min(now.first), one.sessions))?;
+        Some(Change { before, now })
+    }
+
+    /// Of the sessions that presented the case's certificate to others in the time that is asked about, the share that
+    /// was not refused as the case was; `None` if nothing is known of them. What is wrong with a certificate itself is
+    /// wrong in every session.
+    pub(crate) fn accepted_share(&self, case: &Case<'_>) -> Option<f64> {
+        let presented = case.presented?;
+        let status = case.status.map_or_else(|| case.code.unwrap_or(0).to_string(), str::to_owned);
+        let uses = self.recent.iter().filter(|one| {
+            one.direction == Direction::Send && !one.is_internal && one.thumbprint == presented && one.last >= case.from
+        });
+        let of_remote = uses.filter(|one| one.refused(&status) > 0);
+        let (sessions, refused) =
+            of_remote.fold((0, 0), |(all, refused), one| (all + one.sessions, refused + one.refused(&status)));
+        (sessions > 0).then(|| 1.0 - (refused.min(sessions) as f64 / sessions as f64))
+    }
+}
+
+/// What a server presented before, and what it presents now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Change<'a> {
+    pub(crate) before: &'a Use,
+    pub(crate) now: &'a Use,
+}

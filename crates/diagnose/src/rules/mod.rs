@@ -1,0 +1,202 @@
+//! The causes of a refusal, one file each. Adding one is a file here and a line in [`RULES`].
+
+mod certificate_changed;
+mod certificate_expired;
+mod certificate_name_mismatch;
+mod certificate_usage;
+mod chain_incomplete;
+mod domain_not_accepted;
+mod ip_address_mismatch;
+mod no_certificate_presented;
+mod not_a_certificate_fault;
+mod old_tls_version;
+mod send_connector_pins_another_certificate;
+mod tls_not_negotiated;
+mod wrong_connector_or_route;
+
+use std::cmp::Reverse;
+
+use evidence::fact::ConnectorKind;
+
+use crate::{
+    background::Background,
+    case::Case,
+    cause::{Cause, Missing, Step},
+    family::Family,
+};
+
+pub(crate) use self::no_certificate_presented::identifies_by_address;
+
+/// A cause of refusals.
+pub trait Rule: Sync {
+    /// Its stable id: `certificate-name-mismatch`.
+    fn id(&self) -> &'static str;
+
+    /// What it is about.
+    fn documentation(&self) -> Documentation;
+
+    /// What speaks for it in this case; `None` if nothing does.
+    fn judge(&self, case: &Case<'_>, background: &Background) -> Option<Cause>;
+}
+
+/// What `explain --rule` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Documentation {
+    /// What it finds, in one sentence.
+    pub finds: &'static str,
+    /// Why that leads to refusals.
+    pub matters: &'static str,
+    /// What to do.
+    pub mend: &'static str,
+    /// Which evidence it weighs.
+    pub evidence: &'static str,
+}
+
+/// Every rule. Of causes with equal weight the earlier one is named first.
+pub const RULES: &[&dyn Rule] = &[
+    &not_a_certificate_fault::NotACertificateFault,
+    &no_certificate_presented::NoCertificatePresented,
+    &tls_not_negotiated::TlsNotNegotiated,
+    &certificate_expired::CertificateExpired,
+    &chain_incomplete::ChainIncomplete,
+    &send_connector_pins_another_certificate::SendConnectorPinsAnotherCertificate,
+    &certificate_name_mismatch::CertificateNameMismatch,
+    &certificate_usage::CertificateUsage,
+    &wrong_connector_or_route::WrongConnectorOrRoute,
+    &ip_address_mismatch::IpAddressMismatch,
+    &domain_not_accepted::DomainNotAccepted,
+    &old_tls_version::OldTlsVersion,
+    &certificate_changed::CertificateChanged,
+];
+
+/// The causes of a case, best first.
+pub fn judge(case: &Case<'_>, background: &Background) -> Vec<Cause> {
+    let claimed = RULES.iter().filter_map(|rule| rule.judge(case, background)?.claimed());
+    let mut causes: Vec<Cause> = claimed.collect();
+    causes.sort_by_key(|cause| Reverse(cause.weight()));
+    // Whatever else may be odd about the session, the block is what refused it.
+    if let Some(at) = causes.iter().position(|cause| cause.id == not_a_certificate_fault::ID) {
+        causes.swap(0, at);
+        causes.truncate(1);
+    }
+    for cause in &mut causes {
+        cause.missing.sort();
+        cause.missing.dedup();
+    }
+    causes
+}
+
+/// Evidence that would tell more about a case of which no cause is known.
+pub fn open_questions(case: &Case<'_>, background: &Background) -> Vec<Missing> {
+    if !matches!(case.family, Family::Attribution | Family::Tls) || !case.is_outbound() {
+        return Vec::new();
+    }
+    let mut missing = Vec::new();
+    if background.connectors(ConnectorKind::Inbound).is_empty() {
+        missing.push(missing_inbound("how they identify mail from your servers"));
+    }
+    missing.extend(send_connector_pins_another_certificate::missing_for(case, background));
+    if let Some(presented) = case.presented.filter(|&one| background.certificate(one).file.is_none()) {
+        missing.push(missing_certificate(&presented.to_string(), "names, dates, usage, and who issued it"));
+    }
+    missing.extend(case.servers.iter().take(1).map(|server| missing_capi2(server)));
+    missing
+}
+
+/// `Get-InboundConnector`.
+pub(crate) fn missing_inbound(what: &str) -> Missing {
+    Missing {
+        what: format!("the inbound connectors of the tenant (Exchange Online PowerShell): {what}"),
+        command: "Get-InboundConnector | ConvertTo-Json -Depth 5 | Out-File Get-InboundConnector.json -Encoding utf8"
+            .into(),
+    }
+}
+
+/// `Get-SendConnector`.
+pub(crate) fn missing_send(what: &str) -> Missing {
+    Missing {
+        what: format!("the send connectors (Exchange Management Shell): {what}"),
+        command: "Get-SendConnector | Export-Clixml Get-SendConnector.xml".into(),
+    }
+}
+
+/// `Get-AcceptedDomain`.
+pub(crate) fn missing_domains(what: &str) -> Missing {
+    Missing {
+        what: format!("the accepted domains of the tenant (Exchange Online PowerShell): {what}"),
+        command: "Get-AcceptedDomain | ConvertTo-Json | Out-File Get-AcceptedDomain.json -Encoding utf8".into(),
+    }
+}
+
+/// The certificate's file.
+pub(crate) fn missing_certificate(thumbprint: &str, what: &str) -> Missing {
+    Missing {
+        what: format!("the certificate itself, from the server that presents it: {what}"),
+        command: format!("Get-ExchangeCertificate -Thumbprint {thumbprint} | Export-Clixml {thumbprint}.xml"),
+    }
+}
+
+/// CAPI2's operational log.
+pub(crate) fn missing_capi2(server: &str) -> Missing {
+    Missing {
+        what: format!(
+            "the events of Windows' certificate checks on {server} (switch them on first: wevtutil sl \
+             Microsoft-Windows-CAPI2/Operational /e:true)"
+        ),
+        command: format!("wevtutil epl Microsoft-Windows-CAPI2/Operational {server}-capi2.evtx"),
+    }
+}
+
+/// `a, b and c`; a long list ends with how many more there are.
+pub(crate) fn listed<T: AsRef<str>>(items: &[T]) -> String {
+    const NAMED_MAX: usize = 4;
+    let names: Vec<&str> = items.iter().map(AsRef::as_ref).collect();
+    match names.len() {
+        0 => String::new(),
+        1 => names[0].to_owned(),
+        count if count <= NAMED_MAX => format!("{} and {}", names[..count - 1].join(", "), names[count - 1]),
+        count => format!("{} and {} more", names[..NAMED_MAX].join(", "), count - NAMED_MAX),
+    }
+}
+
+/// A value in a PowerShell command.
+pub(crate) fn quoted(value: &str) -> String {
+    format!("'{}'", value.replace('\'', "''"))
+}
+
+/// The steps of the Hybrid Configuration Wizard.
+pub(crate) fn wizard(certificate: &str) -> Step {
+    Step::say(format!(
+        "Or run the Hybrid Configuration Wizard again (Exchange admin center of Exchange Online, hybrid, configure) and \
+         choose {certificate} on the page Transport Certificate; it sets both sides, and overwrites what was changed by \
+         hand."
+    ))
+}
+
+/// The last step: mail flows again only when the change has spread.
+pub(crate) fn then() -> Step {
+    Step::say(
+        "Allow some minutes for the change to take effect, send a test message, then run smtptrail index and smtptrail \
+         explain again.",
+    )
+}
+
+/// Assigns a certificate to SMTP.
+pub(crate) fn assign(thumbprint: &str) -> Step {
+    Step::run(
+        "Assign it to SMTP on each server that sends (Exchange Management Shell):",
+        format!("Enable-ExchangeCertificate -Thumbprint {thumbprint} -Services SMTP"),
+    )
+}
+
+/// Names a certificate on a send connector.
+pub(crate) fn pin(thumbprint: &str, connector: &str) -> Step {
+    Step::run(
+        "If the send connector names a certificate, let it name this one:",
+        format!(
+            "$c = Get-ExchangeCertificate {thumbprint}; Set-SendConnector {} -TlsCertificateName \
+             \"<I>$($c.Issuer)<S>$($c.Subject)\"",
+            quoted(connector)
+        ),
+    )
+}

@@ -1,0 +1,88 @@
+//! `tls-not-negotiated`: the session stayed in the clear, so that there was no certificate to go by.
+
+use smtplog::TlsOutcome;
+
+use super::{Documentation, Rule, listed, no_certificate_presented::identifies_by_address, then};
+use crate::{
+    background::Background,
+    case::{Case, Refused},
+    cause::{Cause, Step},
+    family::Family,
+};
+
+/// See the file.
+pub(super) struct TlsNotNegotiated;
+
+impl Rule for TlsNotNegotiated {
+    fn id(&self) -> &'static str {
+        "tls-not-negotiated"
+    }
+
+    fn documentation(&self) -> Documentation {
+        Documentation {
+            finds: "The refused sessions never negotiated TLS.",
+            matters: "Without TLS no certificate is presented, and a connector that identifies its sender by certificate \
+                cannot attribute the session. Often a firewall with SMTP inspection removes STARTTLS from the other \
+                side's answer.",
+            mend: "Set RequireTLS on the send connector, and take SMTP inspection (fixup, ESMTP inspection) off the way \
+                to the other side.",
+            evidence: "Sessions without STARTTLS; replies that ask for it; earlier sessions of the same connector with TLS.",
+        }
+    }
+
+    fn judge(&self, case: &Case<'_>, background: &Background) -> Option<Cause> {
+        let asks = ["starttls is required", "must issue a starttls", "starttls-not-supported"];
+        let asks = asks.iter().find_map(|words| case.saying(words));
+        let share = case.share(is_clear);
+        if !case.is_outbound() || !matches!(case.family, Family::Attribution | Family::Tls) || share < 0.5 {
+            return None;
+        }
+        let mut cause = Cause::new(self.id());
+        cause.weigh(72, "no TLS was negotiated in the refused sessions");
+        cause.evidence.push(case.first().item());
+        if let Some(one) = asks {
+            cause.weigh(13, "the reply asks for STARTTLS");
+            cause.evidence.push(one.item());
+        }
+        let before = background.outbound_uses().filter(|one| one.connector.eq_ignore_ascii_case(case.connector));
+        if let Some(before) = before.filter(|one| one.first < case.from).max_by_key(|one| one.last) {
+            cause.weigh(10, format!("{} negotiated TLS on this connector until {}", before.server, before.last));
+        }
+        if background.inbound().iter().any(|one| identifies_by_address(one.fact)) {
+            cause.weigh(-30, "an inbound connector identifies its sender by address, which needs no TLS");
+        }
+        if case.share(|one| one.session.negotiations.is_empty()) < share {
+            cause.weigh(-10, "some of the sessions tried to");
+        }
+        let servers = listed(&case.servers);
+        cause.says = format!(
+            "{servers} sent over {} without TLS, so no certificate identified the sender.",
+            named_connector(case.connector)
+        );
+        cause.mend = vec![
+            Step::run(
+                "Look at the other side's answer to EHLO (is 250-STARTTLS there?):",
+                format!("smtptrail show {}", case.first().session.id()),
+            ),
+            Step::say(
+                "If STARTTLS is missing there, something between takes it out: switch off SMTP inspection on the \
+                 firewall for this way.",
+            ),
+            Step::run(
+                "Let the connector insist on TLS:",
+                format!("Set-SendConnector {} -RequireTLS $true", super::quoted(case.connector)),
+            ),
+            then(),
+        ];
+        Some(cause)
+    }
+}
+
+fn is_clear(one: &Refused) -> bool {
+    one.session.tls.outcome == TlsOutcome::None && one.session.presented().is_none() && !one.is_proxied
+}
+
+/// A connector in a sentence.
+pub(super) fn named_connector(name: &str) -> String {
+    if name.is_empty() { "a connector without a name".into() } else { format!("connector {}", name.trim()) }
+}
