@@ -131,7 +131,8 @@ impl Asked {
         let causes: Vec<Vec<Cause>> = cases.iter().map(|case| judge(case, &background)).collect();
         let mut explained: Vec<Explained<'_>> =
             cases.iter().zip(causes).map(|(case, causes)| Explained::new(case, causes, &background)).collect();
-        gather::locate_rows(store, &mut explained);
+        gather::follow_proxies(store, &mut explained)?;
+        gather::locate_rows(store, &mut explained)?;
         let page = Page { cases: &explained, window: query.window, because, why: args.why };
         let style = match (args.json, args.markdown) {
             (true, _) => Style::Json,

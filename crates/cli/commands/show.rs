@@ -15,7 +15,7 @@ use crate::{
     console::Console,
     render::{
         escape::Escaped,
-        transcript::{write_facts, write_rows},
+        transcript::{write_facts, write_partners, write_rows},
     },
 };
 
@@ -55,6 +55,7 @@ pub(crate) fn run(args: &ShowArgs, settings: &Settings) -> anyhow::Result<Outcom
         write_raw(&mut out, &transcript)?;
     } else {
         write_facts(&mut out, &session, &console.colors)?;
+        write_partners(&mut out, &store.partners(&session)?, &console.colors)?;
         writeln!(out)?;
         write_rows(&mut out, &session, &transcript.rows, &console.colors)?;
     }

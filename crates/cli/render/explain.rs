@@ -26,6 +26,8 @@ pub(crate) struct Explained<'a> {
     name: Option<String>,
     /// What would tell more, if there is no cause.
     open: Vec<Missing>,
+    /// The front end's session of the first refusal, if that lies behind a proxy.
+    pub(crate) front_end: Option<String>,
 }
 
 impl<'a> Explained<'a> {
@@ -33,7 +35,7 @@ impl<'a> Explained<'a> {
     pub(crate) fn new(case: &'a Case<'a>, causes: Vec<Cause>, background: &Background) -> Explained<'a> {
         let open = if causes.is_empty() { open_questions(case, background) } else { Vec::new() };
         let name = case.presented.and_then(|presented| background.certificate(presented).name());
-        Explained { case, causes, sessions: case.sessions(), text: case.text(), name, open }
+        Explained { case, causes, sessions: case.sessions(), text: case.text(), name, open, front_end: None }
     }
 
     /// Code, status and text on one line.
@@ -55,12 +57,17 @@ impl<'a> Explained<'a> {
             true => moment(case.from),
             false => format!("{} to {}", moment(case.from), moment(case.to)),
         };
-        vec![
+        let mut facts = vec![
             ("connector", case.connector.to_owned()),
             ("servers", case.servers.join(", ")),
             ("presented", presented),
             ("refused", format!("{}, {span} UTC", amount::counted(self.sessions, "session"))),
-        ]
+        ];
+        if let Some(front_end) = &self.front_end {
+            let hub = case.first().session.id();
+            facts.push(("proxy", format!("{front_end} presented it for {hub}, whose log has the refusal")));
+        }
+        facts
     }
 }
 

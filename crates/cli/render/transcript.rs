@@ -29,6 +29,25 @@ pub(crate) fn write_facts(out: &mut impl Write, session: &Session, colors: &Pale
     Ok(())
 }
 
+/// Prints the sessions that a proxy joins to this one, with what the other side saw of them and what it said.
+pub(crate) fn write_partners(out: &mut impl Write, partners: &[Session], colors: &Palette) -> io::Result<()> {
+    for partner in partners {
+        let label = colors.faint;
+        writeln!(out, "{label}{:<MARGIN$}{label:#}{}", "joined to", Escaped::line(&partner.id()))?;
+        if let Some(presented) = partner.presented() {
+            let style = colors.certificate;
+            writeln!(out, "{:<MARGIN$}{style}presented {presented}{style:#}", "")?;
+        }
+        if let Some(reply) = partner.replies.first() {
+            let style = colors.refusal;
+            let status = reply.status.as_deref().unwrap_or_default();
+            let text = format!("{} {status} {}", reply.code, reply.text);
+            writeln!(out, "{:<MARGIN$}{style}refused   {}{style:#}", "", Escaped::line(&text))?;
+        }
+    }
+    Ok(())
+}
+
 struct Fact {
     label: &'static str,
     text: String,

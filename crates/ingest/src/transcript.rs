@@ -55,6 +55,8 @@ pub struct OriginalRow<'a> {
     pub row: Row<'a>,
     /// The line without its end.
     pub raw: &'a [u8],
+    /// Its decompressed offset in the source.
+    pub offset: u64,
     span: Span,
     compact: &'a [u8],
 }
@@ -207,7 +209,10 @@ impl<'w, F: FnMut(usize, &OriginalRow<'_>)> Search<'w, F> {
             if (wanted.offset..wanted.end()).contains(&at) {
                 let raw = line.strip_suffix(b"\n").unwrap_or(line);
                 let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
-                (self.found)(place, &OriginalRow { row, raw, span: fragment.span, compact: &fragment.rows });
+                (self.found)(
+                    place,
+                    &OriginalRow { row, raw, offset: at, span: fragment.span, compact: &fragment.rows },
+                );
             }
         }
         self.fragments.recycle(fragment.rows);

@@ -7,7 +7,8 @@ use ::index::{
     query::{Expr, Field, Query, Window},
 };
 use diagnose::{Background, Case, EgressUse, Exhibit, Origin, Refused, Route, Use};
-use smtplog::{Direction, Thumbprint, Timestamp};
+use ingest::transcript::{Original, OriginalRow, Wanted, rows_in, rows_of};
+use smtplog::{Direction, Session, SourceSpan, Thumbprint, Timestamp};
 
 use crate::render::explain::Explained;
 
@@ -134,5 +135,67 @@ fn routes(store: &Store, uses: &[Use], window: Window) -> anyhow::Result<Vec<Rou
     Ok(routes)
 }
 
-/// Puts the place of the row itself where the evidence has only the session's first row.
-pub(super) fn locate_rows(_store: &Store, _explained: &mut [Explained<'_>]) {}
+/// Cases whose first refusal is followed through its proxy.
+const FOLLOWED_MAX: usize = 20;
+
+/// Names the front end's session beside the refusal that stands in the hub's log: the certificate that the other side saw
+/// is there.
+pub(super) fn follow_proxies(store: &Store, explained: &mut [Explained<'_>]) -> anyhow::Result<()> {
+    for one in explained.iter_mut().filter(|one| one.case.first().is_proxied).take(FOLLOWED_MAX) {
+        let refused = one.case.first();
+        let partners = store.partners(&refused.session)?;
+        let saw = |session: &&Session| {
+            session.stream.direction == Direction::Send && session.presented() == refused.presented
+        };
+        one.front_end = partners.iter().find(saw).map(Session::id);
+    }
+    Ok(())
+}
+
+/// Rows that are looked up in their logs; of the other evidence the session's first row is told.
+const LOCATED_MAX: usize = 8;
+
+/// Decompressed bytes of a log up to a row that is looked up. Logs are rolled at 10 MB.
+const LOCATED_BYTES_MAX: u64 = 32 << 20;
+
+/// Puts the place of the row itself where the evidence has only that of the session's first row.
+pub(super) fn locate_rows(store: &Store, explained: &mut [Explained<'_>]) -> anyhow::Result<()> {
+    let rows = explained.iter_mut().flat_map(|one| {
+        let case = one.case;
+        let items = one.causes.iter_mut().flat_map(|cause| &mut cause.evidence);
+        items.filter_map(move |item| Some((find(case, item.row.as_ref()?)?, item)))
+    });
+    for ((session, sequence), item) in rows.take(LOCATED_MAX) {
+        for span in session.sources.iter().filter(|span| span.offset + span.length <= LOCATED_BYTES_MAX) {
+            if let Some(offset) = offset_of(store, session, span, sequence)? {
+                item.source = span.file.to_string();
+                item.offset = Some(offset);
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn find<'a>(case: &Case<'a>, (id, sequence): &(String, u32)) -> Option<(&'a Session, u32)> {
+    let mut sessions = case.refused.iter().map(|one| &one.session);
+    sessions.find(|session| session.id() == *id).map(|session| (session, *sequence))
+}
+
+/// Where a row lies, if its log is still there or its rows are kept.
+fn offset_of(store: &Store, session: &Session, span: &SourceSpan, sequence: u32) -> anyhow::Result<Option<u64>> {
+    let wanted = [Wanted::of(session.session, span)];
+    let mut offset = None;
+    let mut note = |_: usize, row: &OriginalRow<'_>| {
+        if row.row.sequence == sequence && offset.is_none() {
+            offset = Some(row.offset);
+        }
+    };
+    if let Some(kept) = store.kept_rows(&span.identity, span.offset, span.offset + span.length)? {
+        let _ = rows_in(kept.pieces(), &wanted, &mut note);
+    } else if let Some(location) = store.locate(&span.identity)? {
+        // A log that is gone leaves the place that the store knows.
+        let _ = rows_of(&Original { path: location.path, member: location.member }, &wanted, &mut note);
+    }
+    Ok(offset)
+}

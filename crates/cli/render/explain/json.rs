@@ -22,7 +22,7 @@ fn object(explained: &Explained<'_>) -> Value {
         "status": case.status, "code": case.code, "attr": case.attr, "text": explained.text,
         "family": case.family.as_str(), "direction": case.direction.as_str(), "connector": case.connector,
         "servers": case.servers, "presented": case.presented.map(|presented| presented.to_string()),
-        "from": case.from, "to": case.to, "sessions": explained.sessions,
+        "front_end": explained.front_end, "from": case.from, "to": case.to, "sessions": explained.sessions,
         "causes": explained.causes.iter().map(cause).collect::<Vec<_>>(),
         "missing": explained.open.iter().map(missing).collect::<Vec<_>>(),
     })
