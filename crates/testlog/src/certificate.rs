@@ -1,4 +1,6 @@
-//! Certificates of the fleet and its correspondents. Nothing is ever signed: logs show names and a thumbprint only.
+//! Certificates of the fleet and its correspondents, as logs show them: names and a thumbprint.
+//!
+//! Only those of a planted cause are ever signed ([`crate::der`]), since they lie beside the logs as files.
 
 use crate::{
     clock::{self, DAY_MS},
@@ -22,6 +24,8 @@ pub(crate) struct Certificate {
     pub(crate) not_after: i64,
     /// Alternate names in the log's order; empty if it has none.
     pub(crate) names: Vec<String>,
+    /// The certificate itself; empty if it was never signed.
+    pub(crate) der: Vec<u8>,
 }
 
 /// How a server logs certificates (FORMATS 1.5).
@@ -61,6 +65,7 @@ impl Certificate {
             not_before,
             not_after: not_before + 397 * DAY_MS,
             names: names.to_vec(),
+            der: Vec::new(),
         }
     }
 
@@ -141,6 +146,7 @@ mod tests {
             not_before: 0,
             not_after: DAY_MS,
             names: vec!["mail.contoso.com".into(), "contoso.com".into()],
+            der: Vec::new(),
         };
         let start = format!(" CN=mail.contoso.com, C=US CN=R3, O=\"a, b\" 00AB {}", certificate.thumbprint);
         assert_eq!(certificate.single_row(Layout::RowWithoutDates), format!("{start} mail.contoso.com;contoso.com"));

@@ -9,12 +9,19 @@
 //! plan -> world -> server: scenario -> scripts (rows + facts) -> stream writer -> files
 //!                                                                      \-> truth (facts of written rows)
 //! ```
+//!
+//! [`generate_planted`] does the same for a fleet in which one cause of refusal is [`PLANTED`]: it adds the evidence
+//! that lies beside the logs, and which refusals have which cause.
 
+mod cases;
 mod certificate;
 mod clock;
 mod damage;
+mod der;
+mod evidence;
 mod fact;
 mod plan;
+mod planted;
 mod profile;
 mod rng;
 mod scenarios;
@@ -32,7 +39,10 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+pub use cases::CaseTruth;
+pub use evidence::{EvidenceFile, EvidenceLevel};
 pub use plan::{FilesPerDay, Generation, Plan, Refusals};
+pub use planted::{PLANTED, Planted};
 pub use summary::{CertificateTruth, FileTruth, RefusalCount, Summary, Totals};
 
 use crate::world::World;
@@ -72,16 +82,41 @@ pub fn generate<E: Send>(
     threads: usize,
     deliver: impl Fn(Part) -> Result<(), E> + Sync,
 ) -> Result<Summary, E> {
-    let world = World::new(plan);
+    write(&World::new(plan), plan, EvidenceLevel::None, threads, deliver)
+}
+
+/// Writes a fleet in which one cause of refusal is planted, as [`generate`] does.
+///
+/// The plan's share of refusals has no meaning: what Microsoft 365 refuses is what the scenario says, among the
+/// refusals that have nothing to do with it. Evidence and causes are in the summary.
+pub fn generate_planted<E: Send>(
+    planted: &Planted,
+    plan: &Plan,
+    evidence: EvidenceLevel,
+    threads: usize,
+    deliver: impl Fn(Part) -> Result<(), E> + Sync,
+) -> Result<Summary, E> {
+    let mut world = World::new(plan);
+    planted::plant(planted, &mut world, plan);
+    write(&world, plan, evidence, threads, deliver)
+}
+
+fn write<E: Send>(
+    world: &World,
+    plan: &Plan,
+    evidence: EvidenceLevel,
+    threads: usize,
+    deliver: impl Fn(Part) -> Result<(), E> + Sync,
+) -> Result<Summary, E> {
     let next = AtomicUsize::new(0);
-    let outcome = Mutex::new(Ok(summary::Tally::new(&world)));
+    let outcome = Mutex::new(Ok(summary::Tally::new(world)));
     let work = || {
         loop {
             let server = next.fetch_add(1, Ordering::Relaxed);
             if server >= plan.servers {
                 return;
             }
-            let tally = server::write(&world, plan, server, &mut |part| deliver(part));
+            let tally = server::write(world, plan, server, &mut |part| deliver(part));
             // A poisoned lock means that another thread panicked, which the scope passes on anyway.
             let mut outcome = outcome.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             match (outcome.as_mut(), tally) {
@@ -100,5 +135,5 @@ pub fn generate<E: Send>(
         }
     });
     let tally = outcome.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())?;
-    Ok(tally.summary(&world))
+    Ok(tally.summary(world, evidence))
 }

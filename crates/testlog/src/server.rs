@@ -7,7 +7,7 @@ use crate::{
     plan::Plan,
     profile::Profile,
     rng::Rng,
-    scenarios::{SCENARIOS, Scenario, Scene, SessionIds},
+    scenarios::{self, Scenario, Scene, SessionIds},
     script::Script,
     summary::{self, Tally},
     truth::{self, SourceTruth, Written},
@@ -68,7 +68,7 @@ impl<'a> Server<'a> {
         let mut rng = Rng::new(plan.seed, index as u64);
         let profile = &world.servers[index];
         let mut sum = 0.0;
-        let possible = SCENARIOS.iter().filter_map(|scenario| {
+        let possible = scenarios::of_world(world).iter().filter_map(|scenario| {
             let weight = (scenario.weight)(profile, plan);
             sum += weight;
             (weight > 0.0).then_some((scenario, sum))

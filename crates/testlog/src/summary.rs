@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::{
+    cases::{CaseTally, CaseTruth},
     certificate::CertificateId,
     clock::Time,
+    evidence::{EvidenceFile, EvidenceLevel},
     fact::{Fact, Logged, Side},
     script::Script,
     truth::SessionTruth,
@@ -23,6 +25,10 @@ pub struct Summary {
     pub files: Vec<FileTruth>,
     /// Every certificate that a log shows, in the order of their thumbprints.
     pub certificates: Vec<CertificateTruth>,
+    /// Groups of refusals with their causes, in a fleet with a planted one.
+    pub cases: Vec<CaseTruth>,
+    /// What lies beside the logs of such a fleet.
+    pub evidence: Vec<EvidenceFile>,
 }
 
 /// Sums over a fleet.
@@ -119,6 +125,7 @@ pub(crate) struct Tally {
     files: Vec<FileTruth>,
     certificates: Vec<Sighting>,
     refusals: BTreeMap<(Option<String>, Option<String>), (u64, u64)>,
+    cases: CaseTally,
 }
 
 /// What logs show of a certificate.
@@ -150,6 +157,7 @@ impl Tally {
             files: Vec::new(),
             certificates: vec![UNSEEN; world.certificates.len()],
             refusals: BTreeMap::new(),
+            cases: CaseTally::default(),
         }
     }
 
@@ -172,6 +180,9 @@ impl Tally {
 
     /// Adds a finished session, of which a log holds the rows before `rows_end`.
     pub(crate) fn count_session(&mut self, world: &World, script: &Script, rows_end: usize, truth: &SessionTruth<'_>) {
+        if let Some(plant) = &world.plant {
+            self.cases.count(plant, script, truth);
+        }
         self.totals.sessions += 1;
         self.totals.complete += u64::from(truth.complete);
         self.totals.replies += truth.replies.len() as u64;
@@ -234,10 +245,11 @@ impl Tally {
             sighting.merge(more);
         }
         self.files.extend(other.files);
+        self.cases.merge(other.cases);
     }
 
     /// The final form.
-    pub(crate) fn summary(mut self, world: &World) -> Summary {
+    pub(crate) fn summary(mut self, world: &World, level: EvidenceLevel) -> Summary {
         self.files.sort_by(|a, b| a.path.cmp(&b.path));
         let refusals = self.refusals.into_iter().map(|((presented, status), (replies, sessions))| RefusalCount {
             presented,
@@ -269,7 +281,15 @@ impl Tally {
             })
             .collect();
         certificates.sort_by(|a, b| a.thumbprint.cmp(&b.thumbprint));
-        Summary { totals: self.totals, files: self.files, certificates }
+        let cases = world.plant.as_ref().map(|plant| self.cases.truth(world, plant, level));
+        let evidence = world.plant.iter().flat_map(|plant| plant.evidence.iter().filter(|file| level.keeps(file)));
+        Summary {
+            totals: self.totals,
+            files: self.files,
+            certificates,
+            cases: cases.unwrap_or_default(),
+            evidence: evidence.cloned().collect(),
+        }
     }
 }
 
@@ -304,6 +324,11 @@ impl Summary {
     /// The certificates, one JSON object a line.
     pub fn certificates_ndjson(&self) -> Vec<u8> {
         ndjson(&self.certificates)
+    }
+
+    /// Groups of refusals with their causes, one JSON object a line.
+    pub fn cases_ndjson(&self) -> Vec<u8> {
+        ndjson(&self.cases)
     }
 
     /// The totals as one JSON object.

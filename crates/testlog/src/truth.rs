@@ -15,7 +15,7 @@ use crate::{
 pub(crate) struct SessionTruth<'a> {
     v: u32,
     id: String,
-    server: &'a str,
+    pub(crate) server: &'a str,
     role: &'static str,
     direction: &'static str,
     session: Id,
@@ -76,10 +76,10 @@ struct NegotiationTruth<'a> {
 
 #[derive(Serialize)]
 pub(crate) struct ReplyTruth<'a> {
-    time: Time,
+    pub(crate) time: Time,
     sequence: u32,
     from: &'static str,
-    code: u16,
+    pub(crate) code: u16,
     pub(crate) status: Option<&'static str>,
     text: String,
     attr: Option<&'static str>,

@@ -4,6 +4,7 @@ use crate::{
     certificate::{Certificate, CertificateId},
     clock::{self, DAY_MS, HOUR_MS},
     plan::Plan,
+    planted::Plant,
     profile::Profile,
     rng::Rng,
 };
@@ -31,6 +32,8 @@ pub(crate) struct World {
     pub(crate) begin: i64,
     /// The moment after the last.
     pub(crate) end: i64,
+    /// A cause of refusal that was planted.
+    pub(crate) plant: Option<Plant>,
 }
 
 /// A mail server that is not one of the fleet.
@@ -89,6 +92,7 @@ impl World {
             appliances: Vec::new(),
             begin,
             end: begin + i64::from(plan.days.max(1)) * DAY_MS,
+            plant: None,
         };
         world.add_cloud(&mut rng);
         world.add_hosts(&mut rng);
@@ -102,7 +106,8 @@ impl World {
         &self.certificates[id.0 as usize]
     }
 
-    fn add(&mut self, certificate: Certificate) -> CertificateId {
+    /// Takes a certificate.
+    pub(crate) fn add(&mut self, certificate: Certificate) -> CertificateId {
         self.certificates.push(certificate);
         CertificateId(self.certificates.len() as u32 - 1)
     }

@@ -13,6 +13,10 @@ pub(crate) const UNREACHABLE: Scenario = Scenario { name: "failed to connect", w
 pub(crate) const TLS_FAILURE: Scenario = Scenario { name: "tls failure", weight: seldom, play: tls_failure };
 pub(crate) const TWO_CERTIFICATES: Scenario =
     Scenario { name: "two certificates", weight: rarely, play: two_certificates };
+/// The part of [`TLS_FAILURE`] that has nothing to do with Microsoft 365.
+pub(crate) const RECEIVE_FAILURE: Scenario = Scenario { name: "tls failure", weight: rarely, play: receive_failure };
+/// The part of [`DROPPED`] that has nothing to do with Microsoft 365.
+pub(crate) const CUT_OFF: Scenario = Scenario { name: "dropped", weight: seldom, play: cut_off };
 pub(crate) const DROPPED: Scenario = Scenario { name: "dropped", weight: seldom, play: dropped };
 
 /// Errors of Schannel as the log names them.
@@ -136,6 +140,11 @@ fn dropped(scene: &mut Scene<'_>) {
         1 => timed_out(scene),
         _ => silent_caller(scene),
     }
+}
+
+/// A caller falls silent, or never says anything.
+fn cut_off(scene: &mut Scene<'_>) {
+    if scene.rng.chance(0.5) { timed_out(scene) } else { silent_caller(scene) }
 }
 
 fn dropped_send(scene: &mut Scene<'_>) {

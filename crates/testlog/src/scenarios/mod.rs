@@ -7,11 +7,13 @@ mod internal;
 mod office365;
 mod outbound_proxy;
 mod partner;
+mod planted;
 mod relay;
 mod scanner;
 mod submission;
 
 use crate::{
+    certificate::CertificateId,
     clock,
     fact::{Cipher, Peer},
     plan::{Generation, Plan},
@@ -52,6 +54,33 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     relay::SCENARIO,
     scanner::SCENARIO,
 ];
+
+/// What is played in a fleet with a planted cause: nothing that refuses mail to Microsoft 365 for reasons of its own,
+/// nor accepts mail that the cause refuses.
+const AROUND_A_PLANT: &[Scenario] = &[
+    planted::DIRECT,
+    planted::PROXIED,
+    partner::SCENARIO,
+    failures::UNREACHABLE,
+    failures::RECEIVE_FAILURE,
+    failures::CUT_OFF,
+    inbound::SCENARIO,
+    inbound_proxy::SCENARIO,
+    internal::SENDING,
+    internal::RECEIVING,
+    internal::DELIVERY,
+    internal::SUBMISSION,
+    submission::SUBMISSION,
+    submission::CLIENT_PROXY,
+    submission::GUESSED,
+    relay::SCENARIO,
+    scanner::SCENARIO,
+];
+
+/// What can happen in a world.
+pub(crate) fn of_world(world: &World) -> &'static [Scenario] {
+    if world.plant.is_some() { AROUND_A_PLANT } else { SCENARIOS }
+}
 
 /// Where and when a scenario is played.
 pub(crate) struct Scene<'a> {
@@ -148,6 +177,20 @@ impl<'a> Scene<'a> {
         }
         let started = at - self.rng.between(0, 20 * clock::DAY_MS);
         Peer { host, moment: Some((at + self.rng.between(-40, 400), clock::ticks(started))) }
+    }
+
+    /// The address that the world sees of this server today.
+    pub(crate) fn egress(&self) -> &'a str {
+        let moved = self.world.plant.as_ref().and_then(|plant| plant.egress(self.start));
+        moved.unwrap_or(&self.server.egress)
+    }
+
+    /// What this server presents at a moment when it calls.
+    pub(crate) fn client_certificate(&self, at: i64) -> Option<CertificateId> {
+        match &self.world.plant {
+            Some(plant) => plant.client_certificate(self.server, at),
+            None => Some(self.server.certificate_at(at)),
+        }
     }
 
     /// Parameters that this server negotiates today.

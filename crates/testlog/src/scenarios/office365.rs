@@ -72,7 +72,7 @@ pub(crate) fn connect(scene: &mut Scene<'_>, script: &mut Script, host: &Host) {
 /// Banner and first EHLO of a session that is connected.
 pub(crate) fn connect_dialled(scene: &mut Scene<'_>, script: &mut Script, host: &Host) {
     script.banner(scene.rng, Greeting { name: &host.name, is_exchange: true, zone_hours: 0 });
-    let seen = Some(scene.server.egress.as_str());
+    let seen = Some(scene.egress());
     script.ehlo(scene, HELO, Answer { name: &host.name, seen, capabilities: &OFFERS }, None);
 }
 
@@ -86,7 +86,7 @@ pub(crate) fn secure(scene: &mut Scene<'_>, script: &mut Script, host: &Host, pr
         let chain = ChainRows { status: "Valid", capabilities, domain: "mail.protection.outlook.com" };
         script.chain_rows(scene, &chain);
     }
-    let seen = Some(scene.server.egress.as_str());
+    let seen = Some(scene.egress());
     script.ehlo(scene, HELO, Answer { name: &host.name, seen, capabilities: &SECURE_OFFERS }, None);
 }
 
@@ -151,7 +151,8 @@ pub(crate) fn end(scene: &mut Scene<'_>, script: &mut Script) {
     script.quit(scene.rng);
 }
 
-fn parameters(scene: &mut Scene<'_>, bytes: i64) -> String {
+/// ESMTP parameters of MAIL.
+pub(crate) fn parameters(scene: &mut Scene<'_>, bytes: i64) -> String {
     if scene.server.generation >= Generation::Exchange2013 && scene.rng.chance(0.7) {
         return format!(" SIZE={bytes} AUTH=<> XOORG=contoso.com");
     }

@@ -6,6 +6,7 @@
 
 use super::{Scenario, Scene, internal, office365};
 use crate::{
+    certificate::CertificateId,
     fact::{Fact, Refusal, Verb},
     plan::Plan,
     profile::{Direction, Profile, Role},
@@ -34,7 +35,25 @@ fn play(scene: &mut Scene<'_>) {
     accept_request(scene, &mut hub, front.now);
     let refused = scene.rng.chance(office365::refused_share(scene, presented));
     let refusal = refused.then(|| office365::refusal(scene, host, front.now));
-    relay(scene, &mut hub, &mut front, host, refusal);
+    relay(scene, &mut hub, &mut front, host, refusal, 0.3);
+    hub.quit(scene.rng);
+    scene.finish(hub);
+    scene.finish(front);
+}
+
+/// A session that goes well as far as the message, which is refused for the reason of a planted case, or not at all.
+/// The front end logs none of it, so that the refusal stands in the hub's log alone.
+pub(crate) fn of_plant(scene: &mut Scene<'_>, presented: CertificateId, refused: Option<(usize, Refusal)>) {
+    let host = scene.cloud_host();
+    let mut hub = office365::open(scene);
+    call_front_end(scene, &mut hub);
+    ask(scene, &mut hub);
+    let mut front = dial_out(scene, &hub, host);
+    office365::connect_dialled(scene, &mut front, host);
+    office365::secure(scene, &mut front, host, Some(presented));
+    accept_request(scene, &mut hub, front.now);
+    hub.case = refused.as_ref().map(|(case, _)| *case);
+    relay(scene, &mut hub, &mut front, host, refused.map(|(_, refusal)| refusal), 0.0);
     hub.quit(scene.rng);
     scene.finish(hub);
     scene.finish(front);
@@ -118,7 +137,15 @@ fn accept_request(scene: &mut Scene<'_>, hub: &mut Script, at: i64) {
 }
 
 /// The same message in both logs, or in the hub's only: a front end that passes bytes on blindly logs none of them.
-fn relay(scene: &mut Scene<'_>, hub: &mut Script, front: &mut Script, host: &Host, refusal: Option<Refusal>) {
+/// `logged` is how often the front end logs the message as well.
+fn relay(
+    scene: &mut Scene<'_>,
+    hub: &mut Script,
+    front: &mut Script,
+    host: &Host,
+    refusal: Option<Refusal>,
+    logged: f64,
+) {
     let message_id = scene.message_id();
     let bytes = scene.message_bytes();
     let parameters = format!(" SIZE={bytes} AUTH=<> XOORG=contoso.com");
@@ -138,7 +165,7 @@ fn relay(scene: &mut Scene<'_>, hub: &mut Script, front: &mut Script, host: &Hos
     };
     hub.mail(scene.rng, &mail);
     front.now = front.now.max(hub.now - 30);
-    if scene.rng.chance(0.3) {
+    if scene.rng.chance(logged) {
         mail.id_row = MessageIdRow::Nowhere;
         front.mail(scene.rng, &mail);
         return front.quit(scene.rng);

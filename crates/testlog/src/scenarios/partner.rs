@@ -70,7 +70,7 @@ fn introduce(scene: &mut Scene<'_>, script: &mut Script, host: &Host) {
         return script.refuse(Some("STARTTLS"), &Refusal::new(454, "4.7.0", "TLS not available due to local problem"));
     }
     // Most servers never ask for a client certificate, and then none is logged.
-    let presented = scene.rng.chance(0.4).then(|| scene.server.certificate_at(script.now));
+    let presented = scene.client_certificate(script.now).filter(|_| scene.rng.chance(0.4));
     let result = Ok(scene.cipher());
     script.handshake(scene, &Handshake { verb: Verb::StartTls, presented, received: host.certificate, result });
     script.ehlo(scene, office365::HELO, answer, None);
@@ -80,7 +80,7 @@ fn introduce(scene: &mut Scene<'_>, script: &mut Script, host: &Host) {
 fn seen(scene: &Scene<'_>, host: &Host) -> String {
     match host.address.starts_with('[') {
         true => format!("2001:db8:1::{:x}", scene.server.index + 16),
-        false => scene.server.egress.clone(),
+        false => scene.egress().to_owned(),
     }
 }
 

@@ -47,6 +47,8 @@ pub(crate) struct Script {
     pub(crate) rows_min: usize,
     /// Whether the last row is the `-` of an orderly end.
     pub(crate) is_closed: bool,
+    /// The place of the planted case that strikes here.
+    pub(crate) case: Option<usize>,
     /// `,connector,id,`, the same in every row.
     middle: Vec<u8>,
     /// `,local,remote,` of the next row.
@@ -75,6 +77,7 @@ impl Script {
             facts: Vec::with_capacity(24),
             rows_min: 0,
             is_closed: false,
+            case: None,
             middle,
             endpoints: b",,,".to_vec(),
             local: String::new(),
