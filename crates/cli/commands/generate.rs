@@ -1,10 +1,12 @@
 //! `generate`: a fleet of logs whose contents are known, for trials, tests and benchmarks.
 
 mod fleet;
+mod scenario;
 mod truth;
 
 use std::{
     fs,
+    io::Write,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -12,9 +14,9 @@ use std::{
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use smtplog::Timestamp;
-use testlog::{FilesPerDay, Plan, Refusals, Totals};
+use testlog::{FilesPerDay, Plan, Planted, Refusals, Totals};
 
-use self::fleet::Fleet;
+use self::{fleet::Fleet, scenario::ScenarioName};
 use crate::{
     Outcome,
     config::Settings,
@@ -26,37 +28,52 @@ use crate::{
 ///
 /// Equal arguments give equal logs. The truth lies beside them: every session as `search --json` has to print it, every
 /// certificate, every file with the lines that cannot be read, and the totals.
+///
+/// With --scenario one cause of refusal is planted in the fleet: the logs have its refusals among innocent ones, the
+/// evidence lies in OUT/evidence as administrators collect it, and cases.ndjson of the truth says which refusals are
+/// due to the cause and what an explanation has to name.
 #[derive(Args)]
 pub(crate) struct GenerateArgs {
-    /// Folder for the logs; it must be empty or not exist yet
-    out: PathBuf,
+    /// Folder for the logs; it must be empty or not exist yet. Several scenarios get a folder each in it
+    #[arg(required_unless_present = "list_scenarios")]
+    out: Option<PathBuf>,
+    /// Plant a cause of refusal, or each of them with `all`; can be given several times
+    #[arg(long, value_name = "NAME", conflicts_with = "refusals")]
+    scenario: Vec<ScenarioName>,
+    /// Print the scenarios, and do nothing else
+    #[arg(long)]
+    list_scenarios: bool,
+    /// How much evidence lies beside the logs of a scenario
+    #[arg(long, value_name = "HOW", default_value = "full")]
+    evidence: EvidenceLevel,
     /// Everything random follows from it
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Servers of the fleet
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    servers: u32,
-    /// UTC days
-    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3_660))]
-    days: u32,
+    /// Servers of the fleet [default: 10, of a scenario 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    servers: Option<u32>,
+    /// UTC days [default: 30, of a scenario 6]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=3_660))]
+    days: Option<u32>,
     /// The first day
     #[arg(long, value_name = "DATE", default_value = "2024-03-01", value_parser = date)]
     start: (i32, u32, u32),
-    /// MiB of logs a server, before compression
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
-    mib_per_server: u64,
+    /// MiB of logs a server, before compression [default: 100, of a scenario 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    mib_per_server: Option<u64>,
     /// How log files are named and rolled
     #[arg(long, value_name = "HOW", default_value = "daily")]
     files_per_day: Rolling,
     /// How log files are compressed
     #[arg(long, value_name = "CODEC", default_value = "zst")]
     codec: CodecChoice,
-    /// The version of the servers
-    #[arg(long, value_name = "VERSION", default_value = "mixed")]
-    generation: Generation,
-    /// When the certificate is renewed, as a fraction of the days
-    #[arg(long, value_name = "FRACTION", default_value_t = 0.4, value_parser = fraction)]
-    renewal: f64,
+    /// The version of the servers [default: mixed, of a scenario its own]
+    #[arg(long, value_name = "VERSION")]
+    generation: Option<Generation>,
+    /// When the certificate is renewed, or what was planted changes, as a fraction of the days [default: 0.4, of a
+    /// scenario 0.55]
+    #[arg(long, value_name = "FRACTION", value_parser = fraction)]
+    renewal: Option<f64>,
     /// Share of the sessions to Microsoft 365 that are refused before and after the renewal
     #[arg(long, value_name = "BEFORE,AFTER", default_value = "0.01,0.06", value_parser = refusals)]
     refusals: Refusals,
@@ -97,6 +114,17 @@ enum CodecChoice {
     Mix,
 }
 
+/// How much evidence lies beside the logs of a scenario.
+#[derive(Clone, Copy, ValueEnum)]
+enum EvidenceLevel {
+    /// All of it
+    Full,
+    /// All but the file that tells most
+    Partial,
+    /// Logs alone
+    None,
+}
+
 /// The version of the servers.
 #[derive(Clone, Copy, ValueEnum)]
 enum Generation {
@@ -118,59 +146,112 @@ enum Generation {
     Mixed,
 }
 
-/// Writes the fleet.
+/// Writes the fleet, or one for each scenario.
 pub(crate) fn run(args: &GenerateArgs, settings: &Settings) -> anyhow::Result<Outcome> {
-    let plan = args.plan();
+    if args.list_scenarios {
+        return list_scenarios(settings);
+    }
+    let Some(out) = &args.out else {
+        bail!("say where the logs shall lie");
+    };
     let truth = match &args.truth {
         Some(truth) => truth.clone(),
-        None => truth_beside(&args.out)?,
+        None => truth_beside(out)?,
     };
-    create_empty(&args.out)?;
-    create_empty(&truth)?;
-    let fleet = Fleet::new(&args.out, &truth, args.codec);
-    let total = plan.bytes_per_server * plan.servers as u64;
-    let begin = Instant::now();
-    let totals = progress::shown(
-        &settings.console,
-        || Done { bytes: fleet.raw_bytes(), total },
-        || -> anyhow::Result<Totals> {
-            let summary = testlog::generate(&plan, settings.threads, |part| fleet.deliver(part))?;
-            fleet.finish(&plan, summary)
-        },
-    )?;
-    let time = begin.elapsed();
-    settings.console.note(&format!(
-        "{} in {}, {} raw, {} stored, {} rows, {} sessions, in {}; the truth about them is in {}",
-        amount::counted(totals.files, "file"),
-        args.out.display(),
-        amount::bytes(totals.bytes),
-        amount::bytes(fleet.stored_bytes()),
-        amount::count(totals.rows),
-        amount::count(totals.sessions),
-        amount::seconds(time),
-        truth.display(),
-    ));
+    match &scenario::chosen(&args.scenario)[..] {
+        [] => args.write(None, out, &truth, settings)?,
+        [planted] => args.write(Some(planted), out, &truth, settings)?,
+        several => {
+            create_empty(out)?;
+            create_empty(&truth)?;
+            for planted in several {
+                args.write(Some(planted), &out.join(planted.name), &truth.join(planted.name), settings)?;
+            }
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+fn list_scenarios(settings: &Settings) -> anyhow::Result<Outcome> {
+    let mut out = settings.console.results();
+    let width = testlog::PLANTED.iter().map(|planted| planted.name.len()).max().unwrap_or_default();
+    for planted in testlog::PLANTED {
+        writeln!(out, "{:width$}  {}", planted.name, planted.about)?;
+    }
+    out.flush()?;
     Ok(Outcome::Done)
 }
 
 impl GenerateArgs {
-    fn plan(&self) -> Plan {
+    /// Writes one fleet.
+    fn write(&self, planted: Option<&Planted>, out: &Path, truth: &Path, settings: &Settings) -> anyhow::Result<()> {
+        create_empty(out)?;
+        create_empty(truth)?;
+        let plan = self.plan(planted);
+        let fleet = Fleet::new(out, truth, self.codec);
+        let total = plan.bytes_per_server * plan.servers as u64;
+        let begin = Instant::now();
+        let totals = progress::shown(
+            &settings.console,
+            || Done { bytes: fleet.raw_bytes(), total },
+            || -> anyhow::Result<Totals> {
+                let (threads, deliver) = (settings.threads, |part| fleet.deliver(part));
+                let summary = match planted {
+                    Some(planted) => testlog::generate_planted(planted, &plan, self.evidence.into(), threads, deliver)?,
+                    None => testlog::generate(&plan, threads, deliver)?,
+                };
+                fleet.finish(&plan, summary, planted.is_some())
+            },
+        )?;
+        let time = begin.elapsed();
+        settings.console.note(&format!(
+            "{} in {}, {} raw, {} stored, {} rows, {} sessions, in {}; the truth about them is in {}",
+            amount::counted(totals.files, "file"),
+            out.display(),
+            amount::bytes(totals.bytes),
+            amount::bytes(fleet.stored_bytes()),
+            amount::count(totals.rows),
+            amount::count(totals.sessions),
+            amount::seconds(time),
+            truth.display(),
+        ));
+        Ok(())
+    }
+
+    /// What to write; a scenario has a smaller fleet unless something else is said.
+    fn plan(&self, planted: Option<&Planted>) -> Plan {
+        let usual = Plan::default();
+        let small = Plan { servers: 3, days: 6, bytes_per_server: 2 << 20, renewal: 0.55, ..usual.clone() };
+        let (preset, generation) = match planted {
+            Some(planted) => (small, planted.generation),
+            None => (usual.clone(), usual.generation),
+        };
         Plan {
             seed: self.seed,
-            servers: self.servers as usize,
-            days: self.days,
+            servers: self.servers.map_or(preset.servers, |servers| servers as usize),
+            days: self.days.unwrap_or(preset.days),
             start: self.start,
-            bytes_per_server: self.mib_per_server << 20,
+            bytes_per_server: self.mib_per_server.map_or(preset.bytes_per_server, |mib| mib << 20),
             files_per_day: match self.files_per_day {
                 Rolling::Daily => FilesPerDay::Daily,
                 Rolling::Hourly => FilesPerDay::Hourly,
                 Rolling::ByGeneration => FilesPerDay::ByGeneration,
             },
-            generation: self.generation.into(),
-            renewal: self.renewal,
+            generation: self.generation.map_or(generation, Into::into),
+            renewal: self.renewal.unwrap_or(preset.renewal),
             refusals: self.refusals,
             damage: self.damage,
             proxied: self.proxied,
+        }
+    }
+}
+
+impl From<EvidenceLevel> for testlog::EvidenceLevel {
+    fn from(level: EvidenceLevel) -> testlog::EvidenceLevel {
+        match level {
+            EvidenceLevel::Full => testlog::EvidenceLevel::Full,
+            EvidenceLevel::Partial => testlog::EvidenceLevel::Partial,
+            EvidenceLevel::None => testlog::EvidenceLevel::None,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The generator against itself: its truth is held against a few obvious lines that read the bytes again.
 
+mod planted;
+
 use std::{
     collections::{BTreeMap, HashMap},
     convert::Infallible,
@@ -8,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{FilesPerDay, Generation, Part, Plan, Summary, generate};
+use crate::{EvidenceLevel, FilesPerDay, Generation, Part, Plan, Planted, Summary, generate, generate_planted};
 
 /// A fleet as a caller would keep it.
 struct Fleet {
@@ -23,8 +25,13 @@ fn small_plan() -> Plan {
 }
 
 fn fleet(plan: &Plan, threads: usize) -> Fleet {
+    fleet_of(None, plan, threads)
+}
+
+/// A fleet, with a planted cause and all evidence if one is given.
+fn fleet_of(planted: Option<&Planted>, plan: &Plan, threads: usize) -> Fleet {
     let kept = Mutex::new((BTreeMap::new(), BTreeMap::<usize, Vec<u8>>::new()));
-    let summary = generate(plan, threads, |part| {
+    let deliver = |part| {
         let mut kept = kept.lock().unwrap();
         match part {
             Part::Log(file) => {
@@ -34,8 +41,11 @@ fn fleet(plan: &Plan, threads: usize) -> Fleet {
             Part::Sessions { server, ndjson } => kept.1.entry(server).or_default().extend(ndjson),
         }
         Ok::<(), Infallible>(())
-    });
-    let Ok(summary) = summary;
+    };
+    let Ok(summary) = match planted {
+        Some(planted) => generate_planted(planted, plan, EvidenceLevel::Full, threads, deliver),
+        None => generate(plan, threads, deliver),
+    };
     let (files, truth) = kept.into_inner().unwrap();
     let lines = truth.values().flat_map(|ndjson| ndjson.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()));
     let sessions = lines.map(|line| serde_json::from_slice(line).unwrap()).collect();
@@ -110,8 +120,12 @@ fn read(fleet: &Fleet) -> (HashMap<String, Vec<Line>>, BTreeMap<String, Vec<u64>
 
 #[track_caller]
 fn check_truth(plan: &Plan) {
-    let fleet = fleet(plan, 2);
-    let (mut read_sessions, read_rejected) = read(&fleet);
+    check_truth_of(&fleet(plan, 2));
+}
+
+#[track_caller]
+fn check_truth_of(fleet: &Fleet) {
+    let (mut read_sessions, read_rejected) = read(fleet);
     for session in &fleet.sessions {
         let file = session["sources"][0]["file"].as_str().unwrap();
         let key = format!("{} {}", file.rsplit_once('/').unwrap().0, session["session"].as_str().unwrap());
@@ -119,8 +133,8 @@ fn check_truth(plan: &Plan) {
         check_session(session, &lines);
     }
     assert!(read_sessions.is_empty(), "sessions without truth: {:?}", read_sessions.keys().take(3));
-    check_files(&fleet, &read_rejected);
-    check_totals(&fleet);
+    check_files(fleet, &read_rejected);
+    check_totals(fleet);
 }
 
 /// Holds a session's truth against its rows.

@@ -83,15 +83,21 @@ impl<'a> Fleet<'a> {
         }
     }
 
-    /// Writes what still waits, and the truth.
-    pub(super) fn finish(&self, plan: &Plan, summary: Summary) -> anyhow::Result<Totals> {
+    /// Writes what still waits, the evidence, and the truth; `is_planted` if there are causes to tell.
+    pub(super) fn finish(&self, plan: &Plan, summary: Summary, is_planted: bool) -> anyhow::Result<Totals> {
         let servers = std::mem::take(&mut *lock(&self.archives));
         for (server, mut archives) in servers {
             while let Some((name, members)) = archives.take_first() {
                 self.write_archive(&server, &name, members)?;
             }
         }
+        for file in &summary.evidence {
+            self.write(&file.path, &file.bytes)?;
+        }
         truth::write(self.truth, plan.servers, &summary, &lock(&self.stored))?;
+        if is_planted {
+            truth::write_cases(self.truth, &summary)?;
+        }
         Ok(summary.totals)
     }
 

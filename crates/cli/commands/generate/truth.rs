@@ -1,4 +1,5 @@
-//! The truth on disk: `sessions.ndjson`, `certificates.ndjson`, `files.ndjson`, `totals.json`.
+//! The truth on disk: `sessions.ndjson`, `certificates.ndjson`, `files.ndjson`, `totals.json`, and `cases.ndjson` of a
+//! scenario.
 
 use std::{
     collections::BTreeMap,
@@ -43,6 +44,11 @@ pub(super) fn write(
         serde_json::to_writer_pretty(&mut *out, &summary.totals)?;
         writeln!(out)
     })
+}
+
+/// Writes which refusals have which cause.
+pub(super) fn write_cases(truth: &Path, summary: &Summary) -> anyhow::Result<()> {
+    written(&truth.join("cases.ndjson"), |out| lines(out, &summary.cases))
 }
 
 fn sessions_of_server(truth: &Path, server: usize) -> PathBuf {

@@ -44,10 +44,14 @@ impl Events {
         self.built(check, &task, &chain);
         let leaf = reference(check.certificate);
         let (result, text) = check.verdict.result();
+        let (side, ignored) = match check.verdict {
+            Verdict::WrongUsage => ("client", "80' SECURITY_FLAG_IGNORE_REVOCATION='true"),
+            _ => ("server", "280' SECURITY_FLAG_IGNORE_REVOCATION='true' SECURITY_FLAG_IGNORE_WRONG_USAGE='true"),
+        };
         let body = format!(
             "<CertVerifyCertificateChainPolicy><Policy type='CERT_CHAIN_POLICY_SSL' constant='4'/>{leaf}\
-             <CertificateChain chainRef='{chain}'/><Flags value='0'/><SSLAdditionalPolicyInfo authType='server'>\
-             <IgnoreFlags value='280' SECURITY_FLAG_IGNORE_REVOCATION='true' SECURITY_FLAG_IGNORE_WRONG_USAGE='true'/>\
+             <CertificateChain chainRef='{chain}'/><Flags value='0'/><SSLAdditionalPolicyInfo authType='{side}'>\
+             <IgnoreFlags value='{ignored}'/>\
              </SSLAdditionalPolicyInfo><Status chainIndex='0' elementIndex='-1'/>\
              <EventAuxInfo ProcessName='{}' impersonateToken='S-1-5-18'/><CorrelationAuxInfo TaskId='{task}' \
              SeqNumber='2'/><Result value='{result}'>{text}</Result></CertVerifyCertificateChainPolicy>",

@@ -128,7 +128,13 @@ impl Writer {
                 self.line(&format!("<I32>{number}</I32>"));
                 self.close();
             }
+            Value::Object(kind, text) => {
+                self.open(name, kind, &[]);
+                self.described(text);
+                self.close();
+            }
             Value::List(items) => self.list(name, items),
+            Value::Objects(kind, items) => self.objects(name, kind, items),
             Value::CertificateName(issuer, subject) => self.certificate_name(name, issuer, subject),
         }
     }
@@ -149,6 +155,41 @@ impl Writer {
         self.depth -= 1;
         self.line("</LST>");
         self.close();
+    }
+
+    /// A collection of objects, each with its text and parts. A part is called `Name`, as the whole object's name is.
+    fn objects(&mut self, name: &str, kind: &'static str, items: &[String]) {
+        let collection = "Microsoft.Exchange.Data.MultiValuedProperty`1[[Microsoft.Exchange.Data]]";
+        self.open(name, collection, &["Microsoft.Exchange.Data.MultiValuedPropertyBase"]);
+        if items.is_empty() {
+            self.line("<LST />");
+            return self.close();
+        }
+        self.line("<LST>");
+        self.depth += 1;
+        for item in items {
+            let reference = self.next_object();
+            self.line(&format!("<Obj RefId=\"{reference}\">"));
+            self.depth += 1;
+            self.type_names(kind, &[]);
+            self.described(item);
+            self.close();
+        }
+        self.depth -= 1;
+        self.line("</LST>");
+        self.close();
+    }
+
+    /// What an object inside another says of itself.
+    fn described(&mut self, text: &str) {
+        let text = escaped(text);
+        self.line(&format!("<ToString>{text}</ToString>"));
+        self.line("<Props>");
+        self.depth += 1;
+        self.line("<B N=\"IsDeleted\">false</B>");
+        self.line(&format!("<S N=\"Name\">{text}</S>"));
+        self.depth -= 1;
+        self.line("</Props>");
     }
 
     fn certificate_name(&mut self, name: &str, issuer: &str, subject: &str) {

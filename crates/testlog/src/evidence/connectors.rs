@@ -101,13 +101,13 @@ pub(crate) fn send(send: &Send<'_>) -> Object {
         ("TlsDomain", tls_domain),
         ("TlsAuthLevel", tls_level),
         ("ErrorPolicies", Value::Choice("Microsoft.Exchange.Data.ErrorPolicies", "Default", 0)),
-        ("SmartHosts", Value::list(send.smart_hosts)),
+        ("SmartHosts", Value::objects("Microsoft.Exchange.Data.SmartHost", send.smart_hosts)),
         ("Port", Value::Number(25)),
         ("ForceHELO", Value::Flag(false)),
         ("FrontendProxyEnabled", Value::Flag(false)),
         ("IgnoreSTARTTLS", Value::Flag(false)),
         ("CloudServicesMailEnabled", Value::Flag(send.is_to_cloud)),
-        ("Fqdn", Value::text("mail0.contoso.com")),
+        ("Fqdn", Value::Object("Microsoft.Exchange.Data.Fqdn", "mail0.contoso.com".into())),
         ("TlsCertificateName", send.certificate.map_or(Value::Nothing, name_of)),
         ("RequireTLS", Value::Flag(send.is_to_cloud)),
         ("RequireOorg", Value::Flag(false)),
@@ -117,14 +117,14 @@ pub(crate) fn send(send: &Send<'_>) -> Object {
         ("SmtpMaxMessagesPerConnection", Value::Number(20)),
         ("ConnectorType", Value::Choice("Microsoft.Exchange.Data.SendConnectorType", "Default", 0)),
         ("SmartHostsString", Value::Text(send.smart_hosts.join(","))),
-        ("AddressSpaces", Value::list(send.address_spaces)),
+        ("AddressSpaces", Value::objects("Microsoft.Exchange.Data.AddressSpace", send.address_spaces)),
         ("IsScopedConnector", Value::Flag(false)),
         ("IsSmtpConnector", Value::Flag(true)),
         ("Comment", Value::text("")),
-        ("SourceTransportServers", Value::list(send.servers)),
+        ("SourceTransportServers", Value::objects(AD_OBJECT_ID, send.servers)),
         ("MaxMessageSize", Value::text("35 MB (36,700,160 bytes)")),
         ("Name", Value::text(send.name)),
-        ("Identity", Value::text(send.name)),
+        ("Identity", Value::Object(AD_OBJECT_ID, send.name.into())),
         ("WhenChangedUTC", Value::Time(send.changed_at)),
         ("WhenCreatedUTC", Value::Time(send.changed_at - 700 * DAY_MS)),
         ("IsValid", Value::Flag(true)),
@@ -189,5 +189,6 @@ pub(crate) fn exchange_certificate(certificate: &Certificate, services: &str, at
     }
 }
 
+const AD_OBJECT_ID: &str = "Microsoft.Exchange.Data.Directory.ADObjectId";
 const TENANT_CONNECTOR_TYPE: &str = "Microsoft.Exchange.Data.TenantConnectorType";
 const TENANT_CONNECTOR_SOURCE: &str = "Microsoft.Exchange.Data.TenantConnectorSource";

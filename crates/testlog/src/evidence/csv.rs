@@ -17,7 +17,7 @@ pub(crate) fn csv(objects: &[Object]) -> String {
 
 fn cell(value: &Value) -> String {
     match value {
-        Value::List(items) => items.join(";"),
+        Value::List(items) | Value::Objects(_, items) => items.join(";"),
         value => list::shown(value),
     }
 }

@@ -31,7 +31,7 @@ fn odata_type(value: &Value) -> Option<&'static str> {
     match value {
         Value::Choice(kind, ..) => Some(kind),
         Value::Time(_) => Some("System.DateTime"),
-        Value::List(_) => Some("#Collection(String)"),
+        Value::List(_) | Value::Objects(..) => Some("#Collection(String)"),
         _ => None,
     }
 }
@@ -41,10 +41,10 @@ fn rendered(value: &Value, indent: &str) -> String {
         Value::Nothing => "null".into(),
         Value::Flag(flag) => flag.to_string(),
         Value::Number(number) => number.to_string(),
-        Value::Text(text) => quoted(text),
+        Value::Text(text) | Value::Object(_, text) => quoted(text),
         Value::Choice(_, name, _) => quoted(name),
-        Value::List(items) if items.is_empty() => "[]".into(),
-        Value::List(items) => {
+        Value::List(items) | Value::Objects(_, items) if items.is_empty() => "[]".into(),
+        Value::List(items) | Value::Objects(_, items) => {
             let items: Vec<String> = items.iter().map(|item| format!("{indent}    {}", quoted(item))).collect();
             format!("[\n{}\n{indent}  ]", items.join(",\n"))
         }

@@ -40,10 +40,12 @@ pub(crate) fn shown(value: &Value) -> String {
         Value::Flag(true) => "True".into(),
         Value::Flag(false) => "False".into(),
         Value::Number(number) => number.to_string(),
-        Value::Text(text) => text.clone(),
+        Value::Text(text) | Value::Object(_, text) => text.clone(),
         Value::Choice(_, name, _) => name.to_string(),
-        Value::List(items) if items.len() > ITEMS_MAX => format!("{{{}...}}", items[..ITEMS_MAX].join(", ")),
-        Value::List(items) => format!("{{{}}}", items.join(", ")),
+        Value::List(items) | Value::Objects(_, items) if items.len() > ITEMS_MAX => {
+            format!("{{{}...}}", items[..ITEMS_MAX].join(", "))
+        }
+        Value::List(items) | Value::Objects(_, items) => format!("{{{}}}", items.join(", ")),
         Value::Time(ms) => american_time(*ms),
         Value::CertificateName(issuer, subject) => super::certificate_name(issuer, subject),
         Value::Bytes(bytes) => {

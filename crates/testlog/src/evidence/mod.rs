@@ -72,6 +72,10 @@ pub(crate) enum Value {
     /// A value of an enumeration: type, name, number.
     Choice(&'static str, &'static str, i32),
     List(Vec<String>),
+    /// An object of its own: type and what it says.
+    Object(&'static str, String),
+    /// Several objects of one type.
+    Objects(&'static str, Vec<String>),
     /// A moment, UTC.
     Time(i64),
     /// Issuer and subject, `<I>..<S>..`.
@@ -84,6 +88,11 @@ impl Value {
     /// A text.
     pub(crate) fn text(text: &str) -> Value {
         Value::Text(text.into())
+    }
+
+    /// Several objects of one type.
+    pub(crate) fn objects(kind: &'static str, items: &[&str]) -> Value {
+        Value::Objects(kind, items.iter().map(|item| item.to_string()).collect())
     }
 
     /// A list of texts.

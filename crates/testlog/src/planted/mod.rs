@@ -97,8 +97,19 @@ pub(crate) struct Plant {
     pub(crate) evidence: Vec<EvidenceFile>,
     /// From when on the world sees all servers under another address.
     moved: Option<(i64, &'static str)>,
-    /// Whether servers have no certificate to present to anybody after their change.
-    loses_certificate: bool,
+    /// What servers present to anybody else.
+    elsewhere: Elsewhere,
+}
+
+/// What servers present when they call anybody but Microsoft 365.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Elsewhere {
+    /// The old or the new one, by the date of renewal.
+    ByDate,
+    /// Nothing after the server's change.
+    NothingLater,
+    /// What they made for themselves: the connector names none.
+    SelfSigned,
 }
 
 /// Why mail is refused.
@@ -200,8 +211,11 @@ impl Plant {
 
     /// What a server presents when it calls anybody.
     pub(crate) fn client_certificate(&self, server: &Profile, at: i64) -> Option<CertificateId> {
-        let is_lost = self.loses_certificate && at >= server.certificates.renewed_at;
-        (!is_lost).then(|| server.certificate_at(at))
+        match self.elsewhere {
+            Elsewhere::NothingLater if at >= server.certificates.renewed_at => None,
+            Elsewhere::SelfSigned => Some(server.certificates.internal),
+            Elsewhere::ByDate | Elsewhere::NothingLater => Some(server.certificate_at(at)),
+        }
     }
 }
 
@@ -271,7 +285,7 @@ pub(crate) fn plant(scenario: &Planted, world: &mut World, plan: &Plan) {
         is_proxied: false,
         evidence: Vec::new(),
         moved: None,
-        loses_certificate: false,
+        elsewhere: Elsewhere::ByDate,
     };
     let mut planting = Planting { world, rng, at, lag_ms: span / 12, root, authority, plant };
     planting.self_signed();
@@ -374,9 +388,9 @@ impl Planting<'_> {
         self.plant.moved = Some((at, address));
     }
 
-    /// The servers have no certificate to present after their change.
-    pub(crate) fn lose_certificate(&mut self) {
-        self.plant.loses_certificate = true;
+    /// What the servers present to anybody else.
+    pub(crate) fn elsewhere(&mut self, elsewhere: Elsewhere) {
+        self.plant.elsewhere = elsewhere;
     }
 
     /// On every server mail is accepted at first, and goes as `after` says from the server's own change on.

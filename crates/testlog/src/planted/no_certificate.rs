@@ -1,6 +1,6 @@
 //! From a moment on the servers present no certificate at all: none that SMTP may use is left.
 
-use super::{Case, Conduct, Planted, Planting, Presented};
+use super::{Case, Conduct, Elsewhere, Planted, Planting, Presented};
 use crate::{evidence::clixml, plan::Generation};
 
 pub(super) const NONE: Planted = Planted {
@@ -11,7 +11,7 @@ pub(super) const NONE: Planted = Planted {
 };
 
 fn none(planting: &mut Planting<'_>) {
-    planting.lose_certificate();
+    planting.elsewhere(Elsewhere::NothingLater);
     let case = planting
         .case(Case { logs_alone: Some("no-certificate-presented"), ..Case::denied("no-certificate-presented") });
     planting.change(|| Conduct { presented: Presented::Nothing, ..Conduct::refused(case) });

@@ -1,6 +1,6 @@
 //! Mail leaves by another way than the one that the tenant knows.
 
-use super::{Case, Conduct, INTERNET, OUTBOUND, Planted, Planting, Presented};
+use super::{Case, Conduct, Elsewhere, INTERNET, OUTBOUND, Planted, Planting, Presented};
 use crate::{
     clock::{DAY_MS, MINUTE_MS},
     evidence::{
@@ -29,6 +29,7 @@ const CAUSE: &str = "wrong-connector-or-route";
 const TENANT: &str = "contoso.mail.onmicrosoft.com";
 
 fn internet(planting: &mut Planting<'_>) {
+    planting.elsewhere(Elsewhere::SelfSigned);
     let at = planting.at;
     let right = planting.usual();
     for server in 0..planting.world.servers.len() {

@@ -196,7 +196,12 @@ fn message(scene: &mut Scene<'_>, script: &mut Script, conduct: &Conduct, host: 
     let parameters = office365::parameters(scene, bytes);
     let from = in_domain(scene.user(), conduct.sender_domain);
     let count = *scene.rng.pick(&[1, 1, 1, 1, 1, 2, 3]);
-    let to: Vec<String> = (0..count).map(|_| in_domain(scene.stranger(), conduct.recipient_domain)).collect();
+    let to: Vec<String> = (0..count)
+        .map(|_| match conduct.recipient_domain {
+            Some(_) => in_domain(scene.user(), conduct.recipient_domain),
+            None => scene.stranger().to_owned(),
+        })
+        .collect();
     // What ends the connection is said once, and nobody sends more commands before or after it.
     let ends = matches!(&fate, Fate::AtMail(refusal) if refusal.code == 421);
     let mut mail = Mail {
