@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     certificates::CertificateFiles,
+    exports::Exports,
     fact::{Fact, Found},
 };
 
@@ -21,6 +22,7 @@ pub trait Kind: Sync {
 
 /// Every kind, in the order in which they are tried.
 pub const KINDS: &[&dyn Kind] = &[
+    &Exports,
     // Last: other texts may quote a certificate.
     &CertificateFiles,
 ];

@@ -7,6 +7,7 @@
 mod ber;
 mod certificates;
 pub mod chain;
+mod exports;
 pub mod fact;
 pub mod kinds;
 pub mod names;
