@@ -1,6 +1,6 @@
 //! What else is known when a case is judged: evidence beside the logs, and what the fleet did before and meanwhile.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use evidence::{
     Fact,
@@ -13,7 +13,7 @@ use crate::{
     case::Case,
     cause::{Item, ItemKind},
     certificate::CertificateView,
-    rules,
+    rules, wizard,
 };
 
 /// A file of evidence.
@@ -36,6 +36,15 @@ pub struct Exhibit {
     pub offset: u64,
     /// What it says.
     pub fact: Fact,
+}
+
+impl Exhibit {
+    fn connector(&self, kind: ConnectorKind) -> Option<&Connector> {
+        match &self.fact {
+            Fact::Connector(connector) if connector.kind == kind => Some(connector),
+            _ => None,
+        }
+    }
 }
 
 /// One kind of fact, and the file that says it.
@@ -68,6 +77,40 @@ impl<'a, T> Exhibited<'a, T> {
         let (source, offset) = self.place();
         Item { kind, source: source.to_owned(), offset: Some(offset), text: text.into(), row: None }
     }
+}
+
+/// A connector's settings, and the file that shows them last.
+#[derive(Clone, Debug)]
+pub struct Shown<'a> {
+    /// The file.
+    pub origin: &'a Origin,
+    /// Decompressed byte in it.
+    pub offset: u64,
+    /// The settings.
+    pub fact: Cow<'a, Connector>,
+}
+
+impl Shown<'_> {
+    /// What it says, as evidence.
+    pub fn item(&self, text: impl Into<String>) -> Item {
+        Item {
+            kind: ItemKind::Connector,
+            source: self.origin.file.clone(),
+            offset: Some(self.offset),
+            text: text.into(),
+            row: None,
+        }
+    }
+}
+
+/// Settings, some of which were changed.
+fn overlaid(before: &Connector, changed: &Connector) -> Connector {
+    let mut connector = before.clone();
+    for property in &changed.properties {
+        connector.properties.retain(|known| !known.name.eq_ignore_ascii_case(&property.name));
+        connector.properties.push(property.clone());
+    }
+    connector
 }
 
 /// What a server presented on a connector.
@@ -151,11 +194,15 @@ pub struct Background {
     pub certificates: Vec<Logged>,
     /// Certificate files, for chains.
     pub known: Certificates,
+    /// Connectors as the Hybrid Configuration Wizard set or saw them, whether the whole connector is known or some of its
+    /// properties.
+    wizard: Vec<(Exhibit, bool)>,
 }
 
 impl Background {
-    /// Puts certificate files where chains find them. To be called when `exhibits` are set.
-    pub fn index_certificates(&mut self) {
+    /// Draws from the exhibits what several facts say together. To be called when they are all there.
+    pub fn prepare(&mut self) {
+        self.wizard = wizard::connectors(&self.exhibits);
         for exhibit in &self.exhibits {
             if let Fact::Certificate(certificate) = &exhibit.fact {
                 // One whose DER cannot be read was not made by this program's reader.
@@ -173,41 +220,43 @@ impl Background {
         })
     }
 
-    /// Connectors of a kind as the newest export has them.
-    pub fn connectors(&self, kind: ConnectorKind) -> Vec<Exhibited<'_, Connector>> {
-        let mut newest: BTreeMap<(String, Option<String>), Exhibited<'_, Connector>> = BTreeMap::new();
-        let all = self.exhibited(|fact| match fact {
-            Fact::Connector(connector) => Some(connector),
-            _ => None,
-        });
-        for one in all.filter(|one| one.fact.kind == kind) {
-            let key = (one.fact.name.to_lowercase(), one.fact.server.as_deref().map(str::to_lowercase));
-            match newest.get(&key) {
-                // Of several states in one file, as a log of the wizard has them, the last holds.
-                Some(known) if (known.origin.changed, known.offset) > (one.origin.changed, one.offset) => {}
-                _ => _ = newest.insert(key, one),
+    /// Connectors of a kind as the newest export has them, and what the wizard changed of them since.
+    pub fn connectors(&self, kind: ConnectorKind) -> Vec<Shown<'_>> {
+        let exported = self.exhibits.iter().map(|exhibit| (exhibit, false));
+        let by_wizard = self.wizard.iter().map(|(exhibit, is_partial)| (exhibit, *is_partial));
+        let mut states: Vec<_> =
+            exported.chain(by_wizard).filter(|(exhibit, _)| exhibit.connector(kind).is_some()).collect();
+        states.sort_by_key(|(exhibit, _)| (exhibit.origin.changed, exhibit.offset));
+        let mut newest: BTreeMap<(String, Option<String>), Shown<'_>> = BTreeMap::new();
+        for (exhibit, is_partial) in states {
+            let Some(fact) = exhibit.connector(kind) else { continue };
+            let key = (fact.name.to_lowercase(), fact.server.as_deref().map(str::to_lowercase));
+            let mut shown = Shown { origin: &exhibit.origin, offset: exhibit.offset, fact: Cow::Borrowed(fact) };
+            if let Some(before) = newest.get(&key).filter(|_| is_partial) {
+                shown.fact = Cow::Owned(overlaid(&before.fact, fact));
             }
+            newest.insert(key, shown);
         }
         newest.into_values().collect()
     }
 
     /// Inbound connectors that are not switched off.
-    pub fn inbound(&self) -> Vec<Exhibited<'_, Connector>> {
+    pub fn inbound(&self) -> Vec<Shown<'_>> {
         let mut connectors = self.connectors(ConnectorKind::Inbound);
         connectors.retain(|one| one.fact.flag("Enabled") != Some(false));
         connectors
     }
 
     /// Inbound connectors that go by the sender's address.
-    pub fn address_connectors(&self) -> Vec<Exhibited<'_, Connector>> {
+    pub fn address_connectors(&self) -> Vec<Shown<'_>> {
         let mut connectors = self.inbound();
-        connectors.retain(|one| rules::identifies_by_address(one.fact));
+        connectors.retain(|one| rules::identifies_by_address(&one.fact));
         connectors
     }
 
     /// The send connector of a name.
-    pub fn send_connector(&self, name: &str) -> Option<Exhibited<'_, Connector>> {
-        let named = |one: &Exhibited<'_, Connector>| one.fact.name.trim().eq_ignore_ascii_case(name.trim());
+    pub fn send_connector(&self, name: &str) -> Option<Shown<'_>> {
+        let named = |one: &Shown<'_>| one.fact.name.trim().eq_ignore_ascii_case(name.trim());
         self.connectors(ConnectorKind::Send).into_iter().find(named)
     }
 

@@ -46,6 +46,7 @@ pub fn family(reply: &Reply) -> Family {
         }
         _ if says("banned sending ip") || says("access denied, banned") => Family::Blocked,
         Some(level) if level.is_tls() || (level.may_be_tls() && (says("tls") || says("certificate"))) => Family::Tls,
+        _ if says("tls 1.0") || says("tls 1.2") => Family::Tls,
         _ if says("starttls") && (says("required") || says("must issue")) => Family::Tls,
         _ if ["5.7.57", "5.7.367"].contains(&status) => Family::Relay,
         _ if says("relay access denied") && !says("recipient address rejected") => Family::Attribution,

@@ -15,8 +15,9 @@ mod cause;
 mod certificate;
 mod family;
 pub mod rules;
+mod wizard;
 
-pub use background::{Background, EgressUse, Exhibit, Exhibited, Origin, Route, Use};
+pub use background::{Background, EgressUse, Exhibit, Exhibited, Origin, Route, Shown, Use};
 pub use case::{Case, Refused, cases};
 pub use cause::{Cause, Confidence, Item, ItemKind, Missing, Observation, Step};
 pub use certificate::CertificateView;

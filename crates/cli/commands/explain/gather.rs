@@ -50,7 +50,7 @@ pub(super) fn background(store: &Store, query: &Query, cases: &[Case<'_>]) -> an
     let mut background = Background { certificates: store.certificate_texts().to_vec(), ..Background::default() };
     let evidence = store.evidence(&super::presented(cases))?;
     background.exhibits = evidence.facts.into_iter().map(exhibit).collect();
-    background.index_certificates();
+    background.prepare();
     let begin = cases.iter().map(|case| case.from.0).min().unwrap_or(0);
     let end = query.window.until;
     let history = Window { since: Some(Timestamp(begin - HISTORY_MS)), until: end };

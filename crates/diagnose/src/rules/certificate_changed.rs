@@ -73,7 +73,7 @@ impl Rule for CertificateChanged {
             }
             _ => {}
         }
-        for (server, first, change) in changes.iter().take(3) {
+        for (server, first, change) in changes.iter().take(1) {
             cause.evidence.push(sessions_item(change, server));
             cause.evidence.push(first.item());
         }

@@ -11,9 +11,9 @@ use evidence::{
 
 use super::{Documentation, Rule, listed, missing_certificate, missing_inbound, quoted, then, wizard};
 use crate::{
-    background::{Background, Exhibited},
+    background::{Background, Shown},
     case::Case,
-    cause::{Cause, ItemKind, Step},
+    cause::{Cause, Step},
     certificate::CertificateView,
     family::Family,
 };
@@ -91,8 +91,8 @@ fn by_connectors(
     view: &CertificateView<'_>,
     names: &[String],
 ) {
-    let connectors: Vec<_> = background.inbound().into_iter().filter(|one| concerns(one.fact, case)).collect();
-    let expecting: Vec<(&Exhibited<'_, Connector>, &str)> =
+    let connectors: Vec<_> = background.inbound().into_iter().filter(|one| concerns(&one.fact, case)).collect();
+    let expecting: Vec<(&Shown<'_>, &str)> =
         connectors.iter().filter_map(|one| Some((one, one.fact.text("TlsSenderCertificateName")?))).collect();
     if background.inbound().is_empty() {
         cause.missing.push(missing_inbound("which name TlsSenderCertificateName expects"));
@@ -111,7 +111,7 @@ fn by_connectors(
     );
     for (one, expected) in &expecting {
         let text = format!("{}: TlsSenderCertificateName {expected}", one.fact.name);
-        cause.evidence.push(one.item(ItemKind::Connector, text));
+        cause.evidence.push(one.item(text));
     }
     cause.evidence.push(view.item(format!("certificate {thumbprint} is for {}", listed(names))));
     cause.evidence.push(case.first().item());

@@ -41,7 +41,7 @@ impl Rule for CertificateUsage {
         let view = background.certificate(presented);
         let mut cause = Cause::new(self.id());
         if let Some(file) = view.file.filter(|file| !evidence::x509::allows_client_auth(file.fact)) {
-            cause.weigh(63, "the extended key usage of the certificate has no client authentication");
+            cause.weigh(66, "the extended key usage of the certificate has no client authentication");
             let usages = file.fact.usages.as_deref().unwrap_or_default().join(", ");
             cause.evidence.push(file.item(ItemKind::Certificate, format!("extended key usage: {usages}")));
         }
@@ -67,6 +67,13 @@ impl Rule for CertificateUsage {
                 cause.weigh(-45, format!("{:.0} % of the sessions that presented it were not refused", share * 100.0));
             }
             _ => {}
+        }
+        let is_said = cause.why.len() > 1 || view.file.is_none();
+        if background.accepted_share(case).is_some_and(|share| share <= 0.1) {
+            cause.weigh(5, "nearly all sessions that presented it are refused");
+        }
+        if !is_said {
+            cause.at_most_medium("no status says that the usage is the reason");
         }
         if view.file.is_none() {
             cause.missing.push(missing_certificate(&hex, "its extended key usage"));

@@ -9,7 +9,7 @@ use evidence::fact::Connector;
 
 use super::{Documentation, Rule, listed, no_certificate_presented::identifies_by_address, quoted, then};
 use crate::{
-    background::{Background, Exhibited},
+    background::{Background, Shown},
     case::Case,
     cause::{Cause, Item, ItemKind, Step},
     family::Family,
@@ -37,10 +37,10 @@ impl Rule for IpAddressMismatch {
             return None;
         }
         let connectors: Vec<_> =
-            background.inbound().into_iter().filter(|one| identifies_by_address(one.fact)).collect();
+            background.inbound().into_iter().filter(|one| identifies_by_address(&one.fact)).collect();
         let connector = connectors.first()?;
         let seen: BTreeSet<&str> = case.refused.iter().filter_map(|one| one.session.egress_ip.as_deref()).collect();
-        let known = |address: &str| connectors.iter().any(|one| holds(one.fact, address));
+        let known = |address: &str| connectors.iter().any(|one| holds(&one.fact, address));
         let strange: Vec<&str> = seen.iter().copied().filter(|address| !known(address)).collect();
         if seen.is_empty() || strange.is_empty() {
             return None;
@@ -61,13 +61,11 @@ impl Rule for IpAddressMismatch {
         if connector.fact.value("SenderIPAddresses").is_some_and(|value| value.is_cut()) {
             cause.weigh(-20, "the export does not show all of its addresses");
         }
-        if other_way(background, connector.fact) {
+        if other_way(background, &connector.fact) {
             cause.weigh(-15, "another inbound connector goes by certificate");
         }
         before(&mut cause, case, background, &strange, &known);
-        cause.evidence.push(
-            connector.item(ItemKind::Connector, format!("{}: SenderIPAddresses {addresses}", connector.fact.name)),
-        );
+        cause.evidence.push(connector.item(format!("{}: SenderIPAddresses {addresses}", connector.fact.name)));
         let first =
             case.refused.iter().find(|one| one.session.egress_ip.as_deref().is_some_and(|address| !known(address)));
         cause.evidence.extend(first.map(|one| one.item()));
@@ -143,7 +141,7 @@ fn before(
     });
 }
 
-fn say(cause: &mut Cause, case: &Case<'_>, connector: &Exhibited<'_, Connector>, strange: &[&str], addresses: &str) {
+fn say(cause: &mut Cause, case: &Case<'_>, connector: &Shown<'_>, strange: &[&str], addresses: &str) {
     let servers = listed(&case.servers);
     let name = &connector.fact.name;
     let added: Vec<String> = strange.iter().map(|address| quoted(address)).collect();

@@ -66,7 +66,7 @@ impl Rule for NoCertificatePresented {
                 row: None,
             });
         }
-        if background.inbound().iter().any(|one| identifies_by_address(one.fact)) {
+        if background.inbound().iter().any(|one| identifies_by_address(&one.fact)) {
             cause.weigh(-40, "an inbound connector identifies its sender by address, which needs no certificate");
         }
         cause.says =

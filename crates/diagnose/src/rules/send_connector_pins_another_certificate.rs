@@ -9,7 +9,7 @@ use super::{Documentation, Rule, listed, missing_send, quoted, then};
 use crate::{
     background::Background,
     case::Case,
-    cause::{Cause, ItemKind, Step},
+    cause::{Cause, Step},
     family::Family,
 };
 
@@ -67,9 +67,7 @@ impl Rule for SendConnectorPinsAnotherCertificate {
         if let Some(one) = &expected {
             cause.weigh(8, format!("inbound connector {} expects the named one", one.fact.name));
         }
-        cause
-            .evidence
-            .push(connector.item(ItemKind::Connector, format!("{}: TlsCertificateName {text}", connector.fact.name)));
+        cause.evidence.push(connector.item(format!("{}: TlsCertificateName {text}", connector.fact.name)));
         cause.evidence.push(view.item(format!("certificate {presented} is of {subject}")));
         cause.evidence.push(case.first().item());
         let servers = listed(&case.servers);

@@ -33,7 +33,12 @@ impl Rule for TlsNotNegotiated {
     fn judge(&self, case: &Case<'_>, background: &Background) -> Option<Cause> {
         let asks = ["starttls is required", "must issue a starttls", "starttls-not-supported"];
         let asks = asks.iter().find_map(|words| case.saying(words));
+        let asks = asks.or(case.first_if_status(&["5.7.321", "4.7.321"]));
         let share = case.share(is_clear);
+        // A server that cannot do TLS just now says so in its answer to STARTTLS, and takes the mail in the clear.
+        if case.family == Family::Tls && asks.is_none() {
+            return None;
+        }
         if !case.is_outbound() || !matches!(case.family, Family::Attribution | Family::Tls) || share < 0.5 {
             return None;
         }
@@ -48,7 +53,7 @@ impl Rule for TlsNotNegotiated {
         if let Some(before) = before.filter(|one| one.first < case.from).max_by_key(|one| one.last) {
             cause.weigh(10, format!("{} negotiated TLS on this connector until {}", before.server, before.last));
         }
-        if background.inbound().iter().any(|one| identifies_by_address(one.fact)) {
+        if background.inbound().iter().any(|one| identifies_by_address(&one.fact)) {
             cause.weigh(-30, "an inbound connector identifies its sender by address, which needs no TLS");
         }
         if case.share(|one| one.session.negotiations.is_empty()) < share {

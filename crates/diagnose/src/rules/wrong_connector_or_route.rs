@@ -148,17 +148,16 @@ fn by_export(cause: &mut Cause, case: &Case<'_>, background: &Background, right:
         cause.missing.push(missing_send("address spaces, costs and source servers, which decide the way"));
         return;
     };
-    let of = |one: &crate::Exhibited<'_, evidence::fact::Connector>| {
+    let of = |one: &crate::Shown<'_>| {
         let spaces = one.fact.value("AddressSpaces").map(|value| value.items().join(", ")).unwrap_or_default();
         let certificate = one.fact.text("TlsCertificateName").unwrap_or("none");
         format!("{}: AddressSpaces {spaces}; TlsCertificateName {certificate}", one.fact.name)
     };
-    cause.evidence.push(used.item(ItemKind::Connector, of(&used)));
+    cause.evidence.push(used.item(of(&used)));
     let Some(other) = background.send_connector(&right.connector) else { return };
-    cause.evidence.push(other.item(ItemKind::Connector, of(&other)));
-    let pins = |one: &crate::Exhibited<'_, evidence::fact::Connector>| one.fact.text("TlsCertificateName").is_some();
-    let cloud =
-        |one: &crate::Exhibited<'_, evidence::fact::Connector>| one.fact.flag("CloudServicesMailEnabled") == Some(true);
+    cause.evidence.push(other.item(of(&other)));
+    let pins = |one: &crate::Shown<'_>| one.fact.text("TlsCertificateName").is_some();
+    let cloud = |one: &crate::Shown<'_>| one.fact.flag("CloudServicesMailEnabled") == Some(true);
     if (pins(&other) && !pins(&used)) || (cloud(&other) && !cloud(&used)) {
         cause.weigh(
             16,

@@ -1,0 +1,81 @@
+//! Connectors as the Hybrid Configuration Wizard's logs show them: set by its calls, or seen in its comparisons.
+//!
+//! The log of a wizard that ran last year can be all that is left of what an inbound connector expects.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use evidence::{
+    Fact,
+    fact::{Connector, ConnectorKind, Hybrid, HybridEntry, Property, Value, value},
+};
+
+use crate::background::Exhibit;
+
+/// The cmdlets that set connectors, with the kind of connector and whether they say all of it.
+const CALLS: [(&str, ConnectorKind, bool); 6] = [
+    ("New-InboundConnector", ConnectorKind::Inbound, true),
+    ("Set-InboundConnector", ConnectorKind::Inbound, false),
+    ("New-SendConnector", ConnectorKind::Send, true),
+    ("Set-SendConnector", ConnectorKind::Send, false),
+    ("New-OutboundConnector", ConnectorKind::Outbound, true),
+    ("Set-OutboundConnector", ConnectorKind::Outbound, false),
+];
+
+/// Titles of comparison tables, with the kind of connector.
+const TABLES: [(&str, ConnectorKind); 3] = [
+    ("Inbound Connector", ConnectorKind::Inbound),
+    ("Outbound Connector", ConnectorKind::Outbound),
+    ("Send Connector", ConnectorKind::Send),
+];
+
+/// Every state of a connector that the exhibits tell of, and whether it is a part of its settings.
+pub(crate) fn connectors(exhibits: &[Exhibit]) -> Vec<(Exhibit, bool)> {
+    let mut found: Vec<(Exhibit, bool)> = exhibits.iter().filter_map(called).collect();
+    found.extend(compared(exhibits).into_iter().map(|exhibit| (exhibit, true)));
+    found
+}
+
+fn hybrid(exhibit: &Exhibit) -> Option<&Hybrid> {
+    match &exhibit.fact {
+        Fact::Hybrid(entry) => Some(entry),
+        _ => None,
+    }
+}
+
+fn called(exhibit: &Exhibit) -> Option<(Exhibit, bool)> {
+    let HybridEntry::Call { cmdlet, parameters, succeeded, .. } = &hybrid(exhibit)?.entry else { return None };
+    let (_, kind, is_whole) = CALLS.into_iter().find(|(name, ..)| name.eq_ignore_ascii_case(cmdlet))?;
+    if *succeeded == Some(false) {
+        return None;
+    }
+    let name = ["Name", "Identity"].iter().find_map(|name| value(parameters, name)?.text())?.to_owned();
+    let connector = Connector { kind, name, server: None, properties: parameters.clone() };
+    Some((Exhibit { fact: Fact::Connector(connector), ..exhibit.clone() }, !is_whole))
+}
+
+/// Tables show one property a row; those of one table lie together.
+fn compared(exhibits: &[Exhibit]) -> Vec<Exhibit> {
+    let mut tables: BTreeMap<(String, &str, bool), Vec<(&Exhibit, Property)>> = BTreeMap::new();
+    for exhibit in exhibits {
+        let Some(HybridEntry::Comparison { title, after, name, actual, .. }) = hybrid(exhibit).map(|one| &one.entry)
+        else {
+            continue;
+        };
+        let value = match actual.as_str() {
+            "" | "(empty)" => Value::Empty,
+            text => Value::Text(text.to_owned()),
+        };
+        let rows = tables.entry((exhibit.origin.file.clone(), title, *after)).or_default();
+        rows.push((exhibit, Property { name: name.clone(), value }));
+    }
+    tables.into_iter().filter_map(|((_, title, _), rows)| table(title, rows)).collect()
+}
+
+fn table(title: &str, rows: Vec<(&Exhibit, Property)>) -> Option<Exhibit> {
+    let (_, kind) = TABLES.into_iter().find(|(end, _)| title.ends_with(end))?;
+    let (first, _) = *rows.first().map(|(exhibit, property)| (exhibit, property)).as_ref()?;
+    let (origin, offset) = (Arc::clone(&first.origin), first.offset);
+    let properties: Vec<Property> = rows.into_iter().map(|(_, property)| property).collect();
+    let name = value(&properties, "Name").and_then(Value::text).unwrap_or(title).to_owned();
+    Some(Exhibit { origin, offset, fact: Fact::Connector(Connector { kind, name, server: None, properties }) })
+}
