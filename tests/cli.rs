@@ -364,3 +364,42 @@ fn generated_fleets_are_equal_and_read_back_whole() {
     }
     check(&trial, &["generate", "a"], 2, "error: a is not empty; name another folder, or remove it first");
 }
+
+#[test]
+fn scenarios_are_listed() {
+    let trial = Trial { folder: tempfile::tempdir().unwrap() };
+    let ran = trial.run(&["generate", "--list-scenarios"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    insta::assert_snapshot!("scenarios", ran.out);
+    assert_eq!(trial.run(&["generate"]).code, 2);
+    assert_eq!(trial.run(&["generate", "a", "--scenario", "no-such-cause"]).code, 2);
+    assert_eq!(trial.run(&["generate", "a", "--scenario", "all", "--refusals", "0.1"]).code, 2);
+}
+
+#[test]
+fn scenarios_have_the_refusals_that_their_truth_tells() {
+    let trial = Trial { folder: tempfile::tempdir().unwrap() };
+    let names = ["certificate-name-mismatch-proxied", "old-tls-version-reply"];
+    let scenarios = ["--scenario", names[0], "--scenario", names[1], "--evidence", "partial"];
+    let ran = trial.run(&[&["generate", "fleets", "--mib-per-server", "1"], &scenarios[..]].concat());
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    for name in names {
+        let folder = trial.folder.path();
+        assert!(folder.join("fleets").join(name).join("evidence/certificates/mail.contoso.com.cer").exists());
+        let cases = fs::read_to_string(folder.join("fleets.truth").join(name).join("cases.ndjson")).unwrap();
+        assert_eq!(trial.run(&["-q", "--store", name, "index", &format!("fleets/{name}")]).code, 0);
+        let mut planted = 0;
+        for case in cases.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()) {
+            planted += u64::from(case["cause"].is_string());
+            let Some(status) = case["status"].as_str() else {
+                continue;
+            };
+            let query =
+                format!("status:{status} code:{} direction:{}", case["code"], case["direction"].as_str().unwrap());
+            let found = trial.run(&["--store", name, "search", &query, "--limit", "0", "--json"]).out.lines().count();
+            assert_eq!(found as u64, case["sessions"], "{case}");
+        }
+        assert_eq!(planted, 1, "{name}");
+    }
+    assert!(!trial.folder.path().join("fleets").join(names[0]).join("evidence/Get-InboundConnector.json").exists());
+}
