@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use index::query::{Query, error_texts};
-use smtplog::{Reply, Session, Timestamp};
+use smtplog::{Confidence, Reply, Session, Timestamp};
 
 use super::{
     csv::CsvRows,
@@ -89,7 +89,7 @@ pub(crate) fn moment(time: Timestamp) -> String {
     text[..text.len() - ".000Z".len()].replace('T', " ")
 }
 
-const CSV_COLUMNS: [&str; 24] = [
+const CSV_COLUMNS: [&str; 25] = [
     "id",
     "server",
     "role",
@@ -114,6 +114,7 @@ const CSV_COLUMNS: [&str; 24] = [
     "from",
     "to",
     "message_id",
+    "confidence",
 ];
 
 fn csv(out: &mut impl Write, rows: &[Row]) -> anyhow::Result<()> {
@@ -125,7 +126,7 @@ fn csv(out: &mut impl Write, rows: &[Row]) -> anyhow::Result<()> {
 }
 
 /// Several values of one column are joined by blanks, texts by ` | `.
-fn csv_cells(session: &Session, text: Option<&str>) -> [String; 24] {
+fn csv_cells(session: &Session, text: Option<&str>) -> [String; 25] {
     let optional = |text: Option<&str>| text.unwrap_or_default().to_owned();
     let codes: Vec<String> = session.codes().iter().map(u16::to_string).collect();
     let texts: Vec<&str> = session.replies.iter().map(|reply| reply.text.as_str()).collect();
@@ -158,5 +159,6 @@ fn csv_cells(session: &Session, text: Option<&str>) -> [String; 24] {
         from.join(" "),
         to.join(" "),
         ids.join(" "),
+        optional(session.rebuilt.map(Confidence::as_str)),
     ]
 }

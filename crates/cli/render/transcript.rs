@@ -10,7 +10,7 @@ use std::io::{self, Write};
 
 use clap::builder::styling::Style;
 use ingest::transcript::TranscriptRow;
-use smtplog::{Direction, ProxyRole, Reply, Session, Tls, record::Event};
+use smtplog::{Confidence, Direction, ProxyRole, Reply, Session, Tls, record::Event};
 
 use super::escape::Escaped;
 use crate::console::Palette;
@@ -84,6 +84,7 @@ fn facts(session: &Session, colors: &Palette) -> Vec<Fact> {
         };
         plain("proxy", format!("{}, {part} session {}", link.kind.as_str(), link.session))
     }));
+    facts.extend(session.rebuilt.map(|confidence| plain("rebuilt", rebuilt(confidence).to_owned())));
     if !session.complete {
         facts.push(plain("incomplete", "rows are missing at the beginning, in between, or at the end".to_owned()));
     }
@@ -93,6 +94,16 @@ fn facts(session: &Session, colors: &Palette) -> Vec<Fact> {
     }));
     facts.retain(|fact| !fact.text.is_empty());
     facts
+}
+
+/// What is to be known of a session whose log has no session ids.
+fn rebuilt(confidence: Confidence) -> &'static str {
+    match confidence {
+        Confidence::Medium => "medium confidence: the log has no session ids, and these rows fit one connection",
+        Confidence::Low => {
+            "low confidence: the log has no session ids; rows are missing or of several connections, or times are unsure"
+        }
+    }
 }
 
 fn times(session: &Session) -> String {

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use smtplog::{SessionId, Stream, Timestamp, fragment::Span};
+use smtplog::{
+    SessionId, Stream, Timestamp,
+    fragment::{Rebuilt, Span},
+};
 
 use crate::codec::{Decoder, put_number, put_signed, put_text};
 
@@ -50,8 +53,14 @@ pub(crate) fn encode(parts: &[StoredPart]) -> Vec<u8> {
         }
         put_signed(&mut out, span.first_time.0);
         put_signed(&mut out, span.last_time.0);
-        let flags = [span.connected, span.only_information, span.ended, span.disconnected, part.provisional];
-        out.push(flags.iter().enumerate().map(|(bit, &flag)| u8::from(flag) << bit).sum());
+        let is_rebuilt = span.rebuilt.is_some();
+        put_flags(
+            &mut out,
+            &[span.connected, span.only_information, span.ended, span.disconnected, part.provisional, is_rebuilt],
+        );
+        if let Some(rebuilt) = span.rebuilt {
+            put_flags(&mut out, &[rebuilt.opens, rebuilt.reopens, rebuilt.closes, rebuilt.exact]);
+        }
         out.extend_from_slice(&part.identity);
         put_text(&mut out, part.file.as_bytes());
         put_number(&mut out, part.offset);
@@ -59,6 +68,10 @@ pub(crate) fn encode(parts: &[StoredPart]) -> Vec<u8> {
         put_text(&mut out, &part.rows);
     }
     out
+}
+
+fn put_flags(out: &mut Vec<u8>, flags: &[bool]) {
+    out.push(flags.iter().enumerate().map(|(bit, &flag)| u8::from(flag) << bit).sum());
 }
 
 /// Reads what [`encode`] wrote; `None` if it is damaged.
@@ -76,7 +89,8 @@ fn part(from: &mut Decoder<'_>) -> Option<StoredPart> {
     let (records, repeated, missing) = (from.small()?, from.small()?, from.small()?);
     let (first_time, last_time) = (Timestamp(from.signed()?), Timestamp(from.signed()?));
     let flags = from.byte()?;
-    let flag = |bit: u8| flags >> bit & 1 == 1;
+    let flag = |bit: u8| is_set(flags, bit);
+    let rebuilt = if flag(5) { Some(rebuilt(from.byte()?)) } else { None };
     let span = Span {
         first_sequence,
         last_sequence,
@@ -89,6 +103,7 @@ fn part(from: &mut Decoder<'_>) -> Option<StoredPart> {
         only_information: flag(1),
         ended: flag(2),
         disconnected: flag(3),
+        rebuilt,
     };
     Some(StoredPart {
         span,
@@ -99,6 +114,14 @@ fn part(from: &mut Decoder<'_>) -> Option<StoredPart> {
         provisional: flag(4),
         rows: from.text()?.to_vec(),
     })
+}
+
+fn rebuilt(flags: u8) -> Rebuilt {
+    Rebuilt { opens: is_set(flags, 0), reopens: is_set(flags, 1), closes: is_set(flags, 2), exact: is_set(flags, 3) }
+}
+
+fn is_set(flags: u8, bit: u8) -> bool {
+    flags >> bit & 1 == 1
 }
 
 #[cfg(test)]
@@ -119,6 +142,7 @@ mod tests {
             only_information: false,
             ended: true,
             disconnected: false,
+            rebuilt: None,
         };
         let part = StoredPart {
             span,
@@ -129,7 +153,9 @@ mod tests {
             provisional: true,
             rows: vec![1, 2, 3],
         };
-        let parts = vec![part.clone(), StoredPart { provisional: false, rows: Vec::new(), ..part }];
+        let rebuilt = Some(Rebuilt { opens: true, reopens: false, closes: true, exact: false });
+        let other = StoredPart { span: Span { rebuilt, ..span }, ..part.clone() };
+        let parts = vec![part.clone(), other, StoredPart { provisional: false, rows: Vec::new(), ..part }];
         let bytes = encode(&parts);
         assert_eq!(decode(&bytes), Some(parts));
         assert_eq!(decode(&bytes[..bytes.len() - 1]), None);

@@ -197,6 +197,7 @@ fn empty(stream: Arc<Stream>) -> Session {
         repeated_sequences: 0,
         sources: Vec::new(),
         rows_hash: 0,
+        rebuilt: None,
     }
 }
 

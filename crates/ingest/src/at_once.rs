@@ -92,7 +92,8 @@ impl Turns {
 enum Loaded {
     /// It is the first of its log, and read.
     Read(Box<(Option<SourceOutcome>, Identity, Copies)>),
-    Copy(TaskSource),
+    /// Its logs are read elsewhere.
+    Later(Vec<TaskSource>),
     Other(Stamp),
     Foreign(Box<Source>),
     /// It cannot be read now.
@@ -136,7 +137,7 @@ impl<S: Sink> Run<'_, S> {
                     at_once.outcomes.extend(outcome);
                     at_once.read.insert(identity, copies);
                 }
-                Loaded::Copy(source) => at_once.copies.push(source),
+                Loaded::Later(sources) => at_once.copies.extend(sources),
                 Loaded::Other(stamp) => at_once.others.push(stamp),
                 Loaded::Foreign(source) => {
                     at_once.others.push(source.stamp.clone());
@@ -178,19 +179,22 @@ impl<S: Sink> Worker<S> {
         mut content: Content<'_>,
         turn: Turn<'_>,
     ) -> io::Result<Loaded> {
-        let log = match probe_content(source, &mut content)? {
-            Probed::Log(log) => *log,
+        let mut logs = match probe_content(source, &mut content)? {
+            Probed::Logs(logs) => logs,
             Probed::Foreign => return Ok(Loaded::Foreign(Box::new(source.clone()))),
             other => {
                 self.summary.count_other(source, &other);
                 return Ok(Loaded::Other(source.stamp.clone()));
             }
         };
-        self.summary.notices.extend(foreign_connector(source, &log));
-        let identity = log.identity;
-        let task = TaskSource { stream: self.stream(source, &log), source: source.clone(), log };
+        self.summary.notices.extend(logs.iter().filter_map(|log| foreign_connector(source, log)));
+        let task = |log: Log| TaskSource { stream: self.stream(source, &log), source: source.clone(), log };
+        let first = if logs.len() == 1 { logs.pop() } else { None };
+        // A file with two logs would be read twice, and the other one has to wait for it anyway.
+        let Some(log) = first else { return Ok(Loaded::Later(logs.into_iter().map(task).collect())) };
+        let (identity, task) = (log.identity, task(log));
         if !turn.take(identity) {
-            return Ok(Loaded::Copy(task));
+            return Ok(Loaded::Later(vec![task]));
         }
         let mut copies = run.earlier.copies_of(&identity);
         let outcome = self.read_in_memory(&task, &content.whole(), &mut copies, &run.earlier);

@@ -22,7 +22,6 @@ use smtplog::{
     formats::Columns,
     fragment::Fragment,
     reader::{Counts, LINE_BYTES_MAX},
-    record::Rejection,
 };
 
 use crate::{
@@ -261,7 +260,7 @@ impl Turns {
         let mut passed = self.wait(|passed| passed.scanned == number);
         let columns = passed.columns.clone();
         if let Some(change) = change {
-            passed.columns = change;
+            passed.columns.change(&change);
         }
         passed.scanned += 1;
         self.moved.notify_all();
@@ -425,9 +424,9 @@ impl<S: Sink> Worker<S> {
         let pieces = stretch.hash(number, &mut buffer);
         let lines = pieces.and_then(|pieces| Ok((pieces, stretch.lines(number, &mut buffer)?)));
         let change = lines.as_ref().ok().and_then(|(_, lines)| {
-            let mut columns = Columns { places: [None; 9], count: 0 };
+            let mut columns = Columns::NONE;
             read_metadata(reading.format, &mut columns, lines.whole);
-            (columns.count > 0).then_some(columns)
+            (columns != Columns::NONE).then_some(columns)
         });
         let mut reading = reading.of_block(turns.columns_at(number, change));
         let mut counts = Counts::default();
@@ -439,7 +438,7 @@ impl<S: Sink> Worker<S> {
             self.fragments.begin(0);
             reading.format.read(&mut reading.columns, lines.whole, begin, &mut self.fragments);
             if let Some(position) = lines.overlong {
-                self.fragments.rejected(Rejection::TooLong, position);
+                self.overlong(&reading, position);
             }
             counts = self.fragments.end();
             finished.extend(self.fragments.drain_finished());

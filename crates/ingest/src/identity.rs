@@ -2,10 +2,12 @@
 //!
 //! All Exchange logs begin with the same header and are renamed, moved and compressed again, so neither names nor
 //! first lines identify them. A source is the BLAKE3 of its first complete data row; that a candidate really is that
-//! source is confirmed by a hash over all bytes consumed.
+//! source is confirmed by a hash over all bytes consumed. A file with both directions is two sources, whose identities
+//! differ by the direction.
 
 use std::fmt;
 
+use smtplog::{Direction, Timestamp};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 /// BLAKE3 of a source's first complete data row.
@@ -21,6 +23,16 @@ impl Identity {
     /// The identity of a file that has no rows.
     pub fn of_content(bytes: &[u8]) -> Identity {
         Identity(*blake3::hash(bytes).as_bytes())
+    }
+}
+
+impl Identity {
+    /// The identity of one of the two sources in a file with both directions. Rows have whole seconds there and often
+    /// no date, so that what the header says of the date is part of it.
+    pub fn of_row_in_one_direction(row: &[u8], direction: Direction, header_date: Option<Timestamp>) -> Identity {
+        let date = header_date.map(|date| date.to_string()).unwrap_or_default();
+        // No row has a line end in it, so that this is never the identity of a row alone.
+        Identity::of_row(&[row, b"\n", direction.as_str().as_bytes(), b"\n", date.as_bytes()].concat())
     }
 }
 

@@ -257,7 +257,7 @@ impl<S: Sink> Run<'_, S> {
         let mut read_before: FxHashMap<Identity, Copies> = FxHashMap::default();
         for source in stdin {
             let read = lock(&self.workers[0]).read_stdin(source, &self.earlier, summary);
-            if let Some((outcome, copies)) = read {
+            for (outcome, copies) in read {
                 summary.pending += u64::from(copies.has_pending_line());
                 read_before.insert(outcome.identity, copies);
                 outcomes.push(outcome);

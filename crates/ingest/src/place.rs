@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use smtplog::{Direction, Role};
 
-/// Names of folders that Exchange's own layout has, and so no server's.
+/// Names of folders that the layouts of Exchange and of IIS have, and so no server's.
 const EXCHANGE_FOLDERS: &[&str] = &[
     "TransportRoles",
     "Logs",
@@ -26,7 +26,14 @@ const EXCHANGE_FOLDERS: &[&str] = &[
     "Program Files",
     "V14",
     "V15",
+    "LogFiles",
+    "System32",
+    "Windows",
+    "WINNT",
 ];
+
+/// What the folders of the SMTP service of IIS begin with; the number of a virtual server follows.
+const IIS_SITE: &str = "SMTPSVC";
 
 /// Those of them that hold protocol logs and nothing else: a folder named `Exchange` or `Logs` can be anybody's.
 const LOG_FOLDERS: &[&str] = &["TransportRoles", "ProtocolLog", "SmtpSend", "SmtpReceive"];
@@ -43,14 +50,19 @@ pub struct Place {
     pub role: Role,
 }
 
-/// Whether a folder is one of Exchange's own.
+/// Whether a folder is one of Exchange's own, or of IIS.
 pub(crate) fn is_exchange_folder(name: &str) -> bool {
-    EXCHANGE_FOLDERS.iter().any(|known| known.eq_ignore_ascii_case(name))
+    EXCHANGE_FOLDERS.iter().any(|known| known.eq_ignore_ascii_case(name)) || is_iis_site(name)
+}
+
+fn is_iis_site(name: &str) -> bool {
+    let number = name.get(IIS_SITE.len()..).filter(|_| name[..IIS_SITE.len()].eq_ignore_ascii_case(IIS_SITE));
+    number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Whether a folder is one that only holds protocol logs.
 pub(crate) fn is_log_folder(name: &str) -> bool {
-    LOG_FOLDERS.iter().any(|known| known.eq_ignore_ascii_case(name))
+    LOG_FOLDERS.iter().any(|known| known.eq_ignore_ascii_case(name)) || is_iis_site(name)
 }
 
 /// Whether a folder's name can be a server's: it is not Exchange's own, no drive letter, not only digits and dashes.
@@ -187,6 +199,9 @@ mod tests {
         check(Some("download"), "", (None, Role::Unknown));
         check(Some("download"), "20240301", (None, Role::Unknown));
         check(Some("Logs"), "Hub", (None, Role::Hub));
+        check(None, "srv1/C$/WINNT/System32/LogFiles/SMTPSVC1", (Some("SRV1"), Role::Unknown));
+        check(Some("relay"), "smtpsvc12", (Some("RELAY"), Role::Unknown));
+        check(None, "SMTPSVCX", (Some("SMTPSVCX"), Role::Unknown));
     }
 
     #[test]

@@ -63,10 +63,10 @@ pub(crate) struct Look<'a> {
 pub(crate) fn plan(sources: Vec<Source>, neighbours: &[Source], look: &Look<'_>, summary: &mut Summary) -> Plan {
     let probed = probe_all(&sources, look);
     let (mut others, mut foreign) = (Vec::new(), Vec::new());
-    let mut logs: Vec<(Source, Box<Log>)> = Vec::new();
+    let mut logs: Vec<(Source, Log)> = Vec::new();
     for (source, probed) in sources.into_iter().zip(probed) {
         match probed {
-            Ok(Probed::Log(log)) => logs.push((source, log)),
+            Ok(Probed::Logs(found)) => logs.extend(found.into_iter().map(|log| (source.clone(), log))),
             Ok(Probed::Foreign) => {
                 others.push(source.stamp.clone());
                 foreign.push(source);
@@ -109,7 +109,7 @@ fn probe_all(sources: &[Source], look: &Look<'_>) -> Vec<io::Result<Probed>> {
 }
 
 /// The stream of every log. Old receive logs are opened again only for the folders that need them.
-fn streams(logs: &[(Source, Box<Log>)], neighbours: &[Source], look: &Look<'_>) -> Vec<Arc<Stream>> {
+fn streams(logs: &[(Source, Log)], neighbours: &[Source], look: &Look<'_>) -> Vec<Arc<Stream>> {
     let mut known = Neighbours::default();
     logs.iter().for_each(|(source, log)| known.add(source, log));
     let lost: FxHashSet<_> = logs
@@ -121,26 +121,27 @@ fn streams(logs: &[(Source, Box<Log>)], neighbours: &[Source], look: &Look<'_>) 
         neighbours.iter().filter(|source| lost.contains(&source.neighbourhood())).cloned().collect();
     let answers = probe_all(&asked, look);
     for (source, probed) in asked.iter().zip(answers) {
-        if let Ok(Probed::Log(log)) = probed {
-            known.add(source, &log);
+        if let Ok(Probed::Logs(logs)) = probed {
+            logs.iter().for_each(|log| known.add(source, log));
         }
     }
-    let logs: Vec<(&Source, &Log)> = logs.iter().map(|(source, log)| (source, &**log)).collect();
+    let logs: Vec<(&Source, &Log)> = logs.iter().map(|(source, log)| (source, log)).collect();
     known.streams(&logs)
 }
 
-/// A receive log whose connector names another server than its place: worth knowing, never a reason to drop.
+/// A log whose rows name another server than its place: worth knowing, never a reason to drop.
 pub(crate) fn foreign_connector(source: &Source, log: &Log) -> Option<Notice> {
     let (by_row, by_place) = (log.server_of_row.as_deref()?, source.place.server.as_deref()?);
-    (by_row != by_place).then(|| Notice {
+    let who = if log.format.has_both_directions() { "its rows name" } else { "the connector names" };
+    (by_row != by_place && log.counts_file).then(|| Notice {
         file: source.file.to_string(),
-        text: format!("the connector names server {}, the place {}", by_row.escape_debug(), by_place.escape_debug()),
+        text: format!("{who} server {}, the place {}", by_row.escape_debug(), by_place.escape_debug()),
     })
 }
 
 /// The tasks of these logs.
-fn tasks(logs: Vec<(Source, Box<Log>)>, streams: Vec<Arc<Stream>>) -> Vec<Task> {
-    let sources = logs.into_iter().zip(streams).map(|((source, log), stream)| TaskSource { source, log: *log, stream });
+fn tasks(logs: Vec<(Source, Log)>, streams: Vec<Arc<Stream>>) -> Vec<Task> {
+    let sources = logs.into_iter().zip(streams).map(|((source, log), stream)| TaskSource { source, log, stream });
     grouped(sources)
 }
 

@@ -31,8 +31,8 @@ pub(crate) const LONG_HEAD_BYTES: usize = 2 * LINE_BYTES_MAX;
 
 /// What a source turned out to be.
 pub(crate) enum Probed {
-    /// A log with at least one complete row.
-    Log(Box<Log>),
+    /// A log with at least one complete row; two of them, if the file holds both directions.
+    Logs(Vec<Log>),
     /// Nothing in it.
     Empty,
     /// A header and no complete row: it has no identity yet and is looked at again by a later run. There may be the
@@ -53,6 +53,9 @@ pub(crate) struct Log {
     pub(crate) server_of_row: Option<Arc<str>>,
     /// The first row's time, for the order of work.
     pub(crate) first_row: Box<[u8]>,
+    /// Whether this log is the one for which its file, a line that cannot be read and one without an end count; of two
+    /// logs in one file only one is.
+    pub(crate) counts_file: bool,
 }
 
 /// The beginning of a source.
@@ -165,17 +168,14 @@ pub(crate) fn probe_head(source: &Source, head: &Beginning) -> Option<Probed> {
         // A source that comes whole has its only row without a line end at times.
         rows.look_in(&[cut_row, b"\n"].concat());
     }
-    Some(match rows.into_row() {
-        Some(row) => Probed::Log(Box::new(log(source, format, found, &row))),
-        None => Probed::HeaderOnly { has_cut_row },
-    })
+    Some(rows.into_row().map_or(Probed::HeaderOnly { has_cut_row }, |row| logs(source, format, found, &row)))
 }
 
 /// Lines before the header, or before the first row of an excerpt without one, that may be damaged.
 const DAMAGED_LINES_MAX: usize = 20;
 
 /// The format of a head, and what it says of the log.
-fn recognised(head: &[u8]) -> Option<(&'static dyn LogFormat, Head)> {
+pub(crate) fn recognised(head: &[u8]) -> Option<(&'static dyn LogFormat, Head)> {
     let mut rest = head;
     for _ in 0..=DAMAGED_LINES_MAX {
         let found = FORMATS.iter().find_map(|format| Some((*format, format.recognise(rest)?)));
@@ -210,10 +210,7 @@ fn first_row_of(source: &Source, stream: &mut dyn Read) -> io::Result<Probed> {
             Ok(Step::End(..)) | Err(_) => break,
         }
     }
-    Ok(match rows.into_row() {
-        Some(row) => Probed::Log(Box::new(log(source, format, found, &row))),
-        None => Probed::HeaderOnly { has_cut_row: true },
-    })
+    Ok(rows.into_row().map_or(Probed::HeaderOnly { has_cut_row: true }, |row| logs(source, format, found, &row)))
 }
 
 /// The row that identifies a source: the first complete one that can be read. Damage at the beginning looks the same
@@ -222,8 +219,14 @@ struct FirstRow {
     format: &'static dyn LogFormat,
     columns: Columns,
     fragments: Fragments,
-    row: Option<Vec<u8>>,
-    unreadable: Option<Vec<u8>>,
+    row: Option<Row>,
+    unreadable: Option<Row>,
+}
+
+/// A row with the columns that are in force there.
+struct Row {
+    bytes: Vec<u8>,
+    columns: Columns,
 }
 
 impl FirstRow {
@@ -240,7 +243,9 @@ impl FirstRow {
             self.format.read(&mut self.columns, line, 0, &mut self.fragments);
             let counts = self.fragments.end();
             match self.format.first_row(line) {
-                Some(row) if counts.kept > 0 => self.row = Some(row.to_vec()),
+                Some(row) if counts.kept > 0 => {
+                    self.row = Some(Row { bytes: row.to_vec(), columns: self.columns.clone() });
+                }
                 Some(row) => self.note_unreadable(row),
                 None => {}
             }
@@ -248,14 +253,15 @@ impl FirstRow {
     }
 
     fn note_unreadable(&mut self, row: &[u8]) {
-        self.unreadable.get_or_insert_with(|| row[..row.len().min(LINE_BYTES_MAX)].to_vec());
+        let (bytes, columns) = (&row[..row.len().min(LINE_BYTES_MAX)], &self.columns);
+        self.unreadable.get_or_insert_with(|| Row { bytes: bytes.to_vec(), columns: columns.clone() });
     }
 
     fn is_empty(&self) -> bool {
         self.row.is_none() && self.unreadable.is_none()
     }
 
-    fn into_row(self) -> Option<Vec<u8>> {
+    fn into_row(self) -> Option<Row> {
         self.row.or(self.unreadable)
     }
 }
@@ -266,18 +272,34 @@ fn first_line(lines: &[u8]) -> &[u8] {
     &lines[..end]
 }
 
-fn log(source: &Source, format: &'static dyn LogFormat, head: Head, row: &[u8]) -> Log {
-    let server_of_row = format.server_of_row(row).map(|name| server_name(&String::from_utf8_lossy(name)));
+/// The logs of a file with this first row.
+fn logs(source: &Source, format: &'static dyn LogFormat, head: Head, row: &Row) -> Probed {
+    let server_of_row = format.server_of_row(&row.columns, &row.bytes);
+    let server_of_row = server_of_row.map(|name| server_name(&String::from_utf8_lossy(name)));
+    let first_row: Box<[u8]> = row.bytes.get(..24).unwrap_or(&row.bytes).into();
+    if format.has_both_directions() {
+        let log = |direction| Log {
+            format,
+            columns: Columns { direction: Some(direction), ..head.columns.clone() },
+            direction,
+            identity: Identity::of_row_in_one_direction(&row.bytes, direction, row.columns.date),
+            server_of_row: server_of_row.clone(),
+            first_row: first_row.clone(),
+            counts_file: direction == Direction::Receive,
+        };
+        return Probed::Logs(Direction::ALL.map(log).into());
+    }
     let by_row = if server_of_row.is_some() { Direction::Receive } else { Direction::Send };
     let direction = head.direction.or_else(|| direction_of_name(source.name())).unwrap_or(by_row);
-    Log {
+    Probed::Logs(vec![Log {
         format,
         columns: head.columns,
         direction,
-        identity: Identity::of_row(row),
+        identity: Identity::of_row(&row.bytes),
         server_of_row: server_of_row.filter(|_| direction == Direction::Receive),
-        first_row: row.get(..24).unwrap_or(row).into(),
-    }
+        first_row,
+        counts_file: true,
+    }])
 }
 
 impl Source {

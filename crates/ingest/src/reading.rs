@@ -22,7 +22,7 @@ use crate::{
     lines::Step,
     open::{Stored, with_stored},
     pipeline::{Earlier, KnownSource, Sink},
-    probe::{Beginning, HEAD_BYTES, LONG_HEAD_BYTES, Neighbours, Probed, beginning, probe_head},
+    probe::{Beginning, HEAD_BYTES, LONG_HEAD_BYTES, Log, Neighbours, Probed, beginning, probe_head},
     stitch::Part,
     summary::{ProblemKind, Summary},
     worker::{LineEnd, SourceOutcome, TaskSource, Worker},
@@ -33,6 +33,10 @@ const SETTLED_AFTER: Duration = Duration::from_secs(3_600);
 
 /// Files up to this size are read into memory at once, if they are not mapped; larger ones piece by piece.
 pub(crate) const WHOLE_FILE_BYTES_MAX: u64 = 32 << 20;
+
+/// Bytes of standard input that lie in memory if it is a log with both directions, and so has to be read twice. The
+/// service of a busy relay logs less in a day.
+const STDIN_BYTES_MAX: u64 = 256 << 20;
 
 /// Bytes of a file in memory that are read at once: what is made of them fits into a core's cache beside them.
 const PIECE_BYTES: usize = 64 << 10;
@@ -47,6 +51,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) stream: &'a Arc<Stream>,
     pub(crate) format: &'static dyn LogFormat,
     pub(crate) columns: Columns,
+    /// As [`Log::counts_file`](crate::probe::Log::counts_file).
+    pub(crate) counts_file: bool,
     /// Content before this offset was consumed by an earlier run and is only hashed.
     pub(crate) from: u64,
     pub(crate) known: Option<ContentHash>,
@@ -115,6 +121,8 @@ struct SeenLine {
     offset: u64,
     length: u64,
     state: LineState,
+    /// Whether it counts here as long as it is not read.
+    counts: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -132,9 +140,9 @@ impl Copies {
         Copies { known, line: None }
     }
 
-    /// Whether a last line is left unread.
+    /// Whether a last line is left unread, and counts here.
     pub(crate) fn has_pending_line(&self) -> bool {
-        self.line.as_ref().is_some_and(|line| line.state != LineState::Read)
+        self.line.as_ref().is_some_and(|line| line.counts && line.state != LineState::Read)
     }
 
     /// Whether a last line says nothing that another copy has not said.
@@ -156,6 +164,7 @@ impl<'a> Reading<'a> {
             stream,
             format: task.log.format,
             columns: task.log.columns.clone(),
+            counts_file: task.log.counts_file,
             from: known.map_or(0, |known| known.consumed),
             known: known.map(|known| known.hash),
             changed: false,
@@ -362,11 +371,18 @@ impl<S: Sink> Worker<S> {
         if let Some((begin, _)) = overlong {
             let rest = fresh.iter().position(|&byte| byte == b'\n').map_or(fresh.len(), |end| end + 1);
             (fresh, at) = (&fresh[rest..], at + rest as u64);
-            self.fragments.rejected(Rejection::TooLong, (begin, at - begin));
+            self.overlong(reading, (begin, at - begin));
         }
         reading.format.read(&mut reading.columns, fresh, at, &mut self.fragments);
         reading.consumed = at + fresh.len() as u64;
         self.deliver_finished(reading, LineEnd::There);
+    }
+
+    /// A line that is too long to be looked at.
+    pub(crate) fn overlong(&mut self, reading: &Reading<'_>, position: (u64, u64)) {
+        if reading.counts_file {
+            self.fragments.rejected(Rejection::TooLong, position);
+        }
     }
 
     /// What is left when all lines are read.
@@ -382,7 +398,11 @@ impl<S: Sink> Worker<S> {
         let last_line = self.last_line(source, &mut reading, &mut ending, copies);
         let mut is_unread = false;
         if let Some((offset, error)) = ending.problem.take() {
-            is_unread = self.summary.note_problem(source, offset, error) == ProblemKind::Unreadable;
+            let kind = match reading.counts_file {
+                true => self.summary.note_problem(source, offset, error),
+                false => ProblemKind::of(&error),
+            };
+            is_unread = kind == ProblemKind::Unreadable;
         }
         let (consumed, hash) = match reading.known {
             Some(known) if ending.consumed <= reading.from => (reading.from, known),
@@ -444,14 +464,14 @@ impl<S: Sink> Worker<S> {
         if !is_row || offset < reading.from || copies.has_seen(offset, length, state) {
             return Counts::default();
         }
-        copies.line = Some(SeenLine { offset, length, state });
+        copies.line = Some(SeenLine { offset, length, state, counts: reading.counts_file });
         if state != LineState::Read {
             return Counts::default();
         }
         self.fragments.begin(0);
         match &ending.last_line {
             LastLine::Text(text) => reading.format.read(&mut reading.columns, text, offset, &mut self.fragments),
-            _ => self.fragments.rejected(Rejection::TooLong, (offset, length)),
+            _ => self.overlong(reading, (offset, length)),
         }
         let mut counts = self.fragments.end();
         counts.hours = HourCounts::default(); // It counts for its hour once it is consumed, so that it counts once.
@@ -475,6 +495,7 @@ impl<S: Sink> Worker<S> {
         let summary = &mut self.summary;
         summary.add_counts(reading.file, counts);
         match reading.known {
+            _ if !reading.counts_file => {}
             Some(_) if consumed <= reading.from => summary.known += 1,
             known => {
                 summary.read += 1;
@@ -491,46 +512,81 @@ impl<S: Sink> Worker<S> {
         source: &Source,
         earlier: &Earlier<'_>,
         summary: &mut Summary,
-    ) -> Option<(SourceOutcome, Copies)> {
+    ) -> Vec<(SourceOutcome, Copies)> {
         let mut stdin = io::stdin().lock();
         let read = decoder(&mut stdin, u64::MAX).and_then(|mut stream| {
             let (head, probed) = probe_stdin(source, &mut stream)?;
-            let log = match probed {
-                Probed::Log(log) => *log,
+            let logs = match probed {
+                Probed::Logs(logs) => logs,
                 other => {
                     summary.count_other(source, &other);
-                    return Ok(None);
+                    return Ok(Vec::new());
                 }
             };
-            let mut neighbours = Neighbours::default();
-            neighbours.add(source, &log);
-            let stream_by_row = Arc::clone(&neighbours.streams(&[(source, &log)])[0]);
-            let mut copies = Copies::of(earlier.known.source(&log.identity));
-            let task = TaskSource { source: source.clone(), log, stream: stream_by_row };
-            let stream_name = self.stream_of(&task, copies.known.as_ref());
-            let mut reading = Reading::of(&task, &stream_name, copies.known.as_ref());
-            if reading.from > 0 {
-                reading.open_before.extend(earlier.open_in(&reading.identity));
-            }
-            self.hasher.reset();
-            self.fragments.begin(0);
             let rest: Box<dyn Read> = match head.error {
                 Some(error) => Box::new(Failing(Some(error))),
                 None => Box::new(stream),
             };
-            let mut ending = self.read_lines(&mut io::Cursor::new(head.bytes).chain(rest), &mut reading);
-            if reading.changed {
-                let text = "begins as a log that is known and goes on as another; standard input is read only once";
-                ending.problem = Some((0, io::Error::new(io::ErrorKind::Unsupported, text)));
-                ending.consumed = 0;
-            }
-            let outcome = self.end_source(source, reading, ending, &mut copies);
-            Ok(outcome.map(|outcome| (outcome, copies)))
+            let mut content = io::Cursor::new(head.bytes).chain(rest);
+            Ok(match &logs[..] {
+                [log] => self.read_stdin_log(source, log, &mut content, earlier).into_iter().collect(),
+                logs => self.read_stdin_logs(source, logs, &mut content, earlier),
+            })
         });
         read.unwrap_or_else(|error| {
             summary.note_problem(source, 0, error);
-            None
+            Vec::new()
         })
+    }
+
+    /// Several logs in one stream: each is read by itself, so that the stream has to lie in memory.
+    fn read_stdin_logs(
+        &mut self,
+        source: &Source,
+        logs: &[Log],
+        content: &mut dyn Read,
+        earlier: &Earlier<'_>,
+    ) -> Vec<(SourceOutcome, Copies)> {
+        let mut bytes = Vec::new();
+        let mut failure = content.take(STDIN_BYTES_MAX + 1).read_to_end(&mut bytes).err();
+        if bytes.len() as u64 > STDIN_BYTES_MAX {
+            bytes.truncate(STDIN_BYTES_MAX as usize);
+            let text = "both directions and more than 256 MiB; store it as a file";
+            failure = Some(io::Error::new(io::ErrorKind::Unsupported, text));
+        }
+        let read = |log| {
+            let failure = failure.as_ref().map(|error| io::Error::new(error.kind(), error.to_string()));
+            self.read_stdin_log(source, log, &mut bytes.as_slice().chain(Failing(failure)), earlier)
+        };
+        logs.iter().filter_map(read).collect()
+    }
+
+    fn read_stdin_log(
+        &mut self,
+        source: &Source,
+        log: &Log,
+        content: &mut dyn Read,
+        earlier: &Earlier<'_>,
+    ) -> Option<(SourceOutcome, Copies)> {
+        let mut neighbours = Neighbours::default();
+        neighbours.add(source, log);
+        let stream_by_row = Arc::clone(&neighbours.streams(&[(source, log)])[0]);
+        let mut copies = Copies::of(earlier.known.source(&log.identity));
+        let task = TaskSource { source: source.clone(), log: log.clone(), stream: stream_by_row };
+        let stream_name = self.stream_of(&task, copies.known.as_ref());
+        let mut reading = Reading::of(&task, &stream_name, copies.known.as_ref());
+        if reading.from > 0 {
+            reading.open_before.extend(earlier.open_in(&reading.identity));
+        }
+        self.begin_source();
+        let mut ending = self.read_lines(content, &mut reading);
+        if reading.changed {
+            let text = "begins as a log that is known and goes on as another; standard input is read only once";
+            ending.problem = Some((0, io::Error::new(io::ErrorKind::Unsupported, text)));
+            ending.consumed = 0;
+        }
+        let outcome = self.end_source(source, reading, ending, &mut copies);
+        outcome.map(|outcome| (outcome, copies))
     }
 }
 

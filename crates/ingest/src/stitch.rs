@@ -8,7 +8,10 @@
 use std::sync::{Arc, Mutex};
 
 use rustc_hash::FxHashMap;
-use smtplog::{Session, SessionId, SourceSpan, Stream, Timestamp, fragment::Span};
+use smtplog::{
+    Session, SessionId, SourceSpan, Stream, Timestamp,
+    fragment::{REBUILT_IDLE_MS, Span},
+};
 
 use crate::{
     identity::Identity,
@@ -281,7 +284,9 @@ impl Group {
     }
 
     /// Whether the stream's newest row lies so far behind the last one that nothing more is expected (CONTRACT 2).
+    /// Without session ids nothing can continue a session after a shorter time.
     pub(crate) fn is_over(&self, newest: Option<&Timestamp>, open_ms: i64) -> bool {
+        let open_ms = if self.span.rebuilt.is_some() { open_ms.min(REBUILT_IDLE_MS) } else { open_ms };
         newest.is_some_and(|newest| newest.0 > self.span.last_time.0.saturating_add(open_ms))
     }
 

@@ -166,7 +166,7 @@ impl Summary {
     /// Counts a source that is no log, or none yet.
     pub(crate) fn count_other(&mut self, source: &Source, probed: &Probed) {
         let (count, text) = match probed {
-            Probed::Log(_) => return,
+            Probed::Logs(_) => return,
             Probed::Empty => (&mut self.empty, "empty"),
             Probed::HeaderOnly { .. } => (&mut self.header_only, "a header and no complete row yet"),
             Probed::Foreign => return self.count_foreign(source),
@@ -234,5 +234,7 @@ impl Summary {
         self.rejected_rows.sort_by(|a, b| a.file.cmp(&b.file));
         self.problems.sort_by(|a, b| (&a.file, a.offset).cmp(&(&b.file, b.offset)));
         self.notices.sort();
+        // A file with two logs says some things twice.
+        self.notices.dedup();
     }
 }

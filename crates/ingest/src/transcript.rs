@@ -13,9 +13,9 @@ use std::{
 
 use rustc_hash::FxHashMap;
 use smtplog::{
-    Role, Session, SessionId, SourceSpan, Timestamp,
+    Direction, Role, Session, SessionId, SourceSpan, Timestamp,
     assemble::Assembler,
-    formats::{Columns, FORMATS, LogFormat},
+    formats::{Columns, LogFormat},
     fragment::{self, Row, Span},
     reader::Fragments,
     record::Event,
@@ -27,6 +27,7 @@ use crate::{
     lines::{LineBlocks, Step},
     open::{Archive, Stored, with_stored},
     place::Place,
+    probe::recognised,
 };
 
 /// Where a source lies now.
@@ -43,6 +44,8 @@ pub struct Original {
 pub struct Wanted {
     /// The session's counter.
     pub session: SessionId,
+    /// Which rows of a file with both directions; all that is wanted of one source has the same.
+    pub direction: Direction,
     /// Decompressed offset of the first row.
     pub offset: u64,
     /// Bytes up to the end of the last row.
@@ -173,10 +176,7 @@ impl<'w, F: FnMut(usize, &OriginalRow<'_>)> Search<'w, F> {
     }
 
     fn block(&mut self, block: &[u8], offset: u64) {
-        let format = self
-            .format
-            .take()
-            .or_else(|| FORMATS.iter().find_map(|format| Some((*format, format.recognise(block)?.columns))));
+        let format = self.format.take().or_else(|| self.recognised(block));
         let Some((format, mut columns)) = format else {
             self.is_over = true; // Another kind of file by now.
             return;
@@ -197,6 +197,12 @@ impl<'w, F: FnMut(usize, &OriginalRow<'_>)> Search<'w, F> {
             }
         }
         self.format = Some((format, columns));
+    }
+
+    fn recognised(&self, block: &[u8]) -> Option<(&'static dyn LogFormat, Columns)> {
+        let (format, head) = recognised(block)?;
+        let direction = self.wanted.first().map(|wanted| wanted.direction).filter(|_| format.has_both_directions());
+        Some((format, Columns { direction, ..head.columns }))
     }
 
     /// A line is one row at most.
@@ -221,8 +227,9 @@ impl<'w, F: FnMut(usize, &OriginalRow<'_>)> Search<'w, F> {
 
 impl Wanted {
     /// What of a session lies in one of its sources.
-    pub fn of(session: SessionId, span: &SourceSpan) -> Wanted {
-        Wanted { session, offset: span.offset, length: span.length }
+    pub fn of(session: &Session, span: &SourceSpan) -> Wanted {
+        let direction = session.stream.direction;
+        Wanted { session: session.session, direction, offset: span.offset, length: span.length }
     }
 
     /// Decompressed offset after the last row.
@@ -261,7 +268,7 @@ impl Transcript {
     /// Adds the rows that lie in one of the session's sources.
     pub fn read(&mut self, original: &Original, session: &Session, span: &SourceSpan) -> io::Result<()> {
         let rows = &mut self.rows;
-        rows_of(original, &[Wanted::of(session.session, span)], |_, found| rows.push(found.to_owned()))?;
+        rows_of(original, &[Wanted::of(session, span)], |_, found| rows.push(found.to_owned()))?;
         self.sort();
         Ok(())
     }
@@ -274,7 +281,7 @@ impl Transcript {
         span: &SourceSpan,
     ) -> io::Result<()> {
         let rows = &mut self.rows;
-        rows_in(pieces, &[Wanted::of(session.session, span)], |_, found| rows.push(found.to_owned()))?;
+        rows_in(pieces, &[Wanted::of(session, span)], |_, found| rows.push(found.to_owned()))?;
         self.sort();
         Ok(())
     }
@@ -283,6 +290,9 @@ impl Transcript {
         // Parts in several sources have ranges of sequence numbers that do not overlap; within a source rows keep
         // their order, because their numbers never fall.
         self.rows.sort_by_key(|row| row.sequence);
+        // Those of a log without numbers stay as they were read, a source after the other, and are numbered by place.
+        let without_numbers = self.rows.iter_mut().enumerate().filter(|(_, row)| row.span.rebuilt.is_some());
+        without_numbers.for_each(|(place, row)| row.sequence = u32::try_from(place).unwrap_or(u32::MAX));
     }
 
     /// Whether these are the rows that the session was made of.

@@ -60,7 +60,37 @@ pub struct Span {
     pub ended: bool,
     /// Whether the `-` is there.
     pub disconnected: bool,
+    /// How the rows hang together, if their log has no session ids.
+    pub rebuilt: Option<Rebuilt>,
 }
+
+/// How rows of a log without session ids hang together (FORMATS 2.1): what a row says by itself of the rows around it,
+/// and what the first and the last of several say.
+///
+/// Rows of one remote are told apart by comparing each with the one before, and by nothing else, so that it does not
+/// matter where they were cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// The first row looks like the beginning of a connection.
+    pub opens: bool,
+    /// What follows the last row can look like a beginning and be none: a greeting after STARTTLS.
+    pub reopens: bool,
+    /// The last row ends the connection.
+    pub closes: bool,
+    /// Every row has a date and a time of its own, in a zone that is known.
+    pub exact: bool,
+}
+
+impl Rebuilt {
+    /// These rows followed by others.
+    fn followed_by(self, next: Rebuilt) -> Rebuilt {
+        Rebuilt { opens: self.opens, exact: self.exact && next.exact, ..next }
+    }
+}
+
+/// Milliseconds without a row after which a connection of a log without session ids is over. Servers and clients wait
+/// for ten minutes at most (RFC 5321 section 4.5.3.2), and times may be a little off.
+pub const REBUILT_IDLE_MS: i64 = 15 * 60_000;
 
 impl Span {
     fn of(record: &Record<'_>) -> Span {
@@ -76,12 +106,22 @@ impl Span {
             only_information: true,
             ended: false,
             disconnected: false,
+            rebuilt: None,
         }
     }
 
-    /// Whether the rows are a whole session: from sequence 0 to `-` without a gap.
+    /// The span of one row of a log without session ids.
+    pub(crate) fn of_rebuilt(record: &Record<'_>, row: Rebuilt) -> Span {
+        Span { rebuilt: Some(row), ..Span::of(record) }
+    }
+
+    /// Whether the rows are a whole session: from sequence 0 to `-` without a gap, or from what begins a connection to
+    /// what ends it, if they have no numbers.
     pub fn is_complete(&self) -> bool {
-        self.first_sequence == 0 && self.disconnected && self.missing == 0
+        match self.rebuilt {
+            Some(rebuilt) => rebuilt.opens && self.disconnected,
+            None => self.first_sequence == 0 && self.disconnected && self.missing == 0,
+        }
     }
 
     /// Whether a row continues these rows within one source: its sequence is not lower, and it is not a second `+`
@@ -93,30 +133,41 @@ impl Span {
 
     /// Whether `next` continues these rows across a cut of the same source.
     pub fn is_continued_in_source(&self, next: &Span) -> bool {
+        if self.rebuilt.is_some() || next.rebuilt.is_some() {
+            return self.is_continued_by_rebuilt(next);
+        }
         let begins_anew = next.connected && (self.connected || !self.only_information);
         next.first_sequence >= self.last_sequence && !begins_anew && !self.ended
     }
 
+    /// Whether `next` continues these rows, where numbers do not say it: it begins no connection, and soon.
+    fn is_continued_by_rebuilt(&self, next: &Span) -> bool {
+        let (Some(own), Some(other)) = (self.rebuilt, next.rebuilt) else { return false };
+        let idle_ms = next.first_time.0.saturating_sub(self.last_time.0);
+        !self.ended && (own.reopens || !other.opens) && idle_ms.saturating_abs() <= REBUILT_IDLE_MS
+    }
+
     /// Whether `next`, from another source, continues these rows: the ranges do not overlap and the times agree.
     pub fn is_continued_across_sources(&self, next: &Span) -> bool {
-        next.first_sequence > self.last_sequence
-            && next.first_time >= self.last_time
-            && self.is_continued_in_source(next)
+        let is_behind = next.rebuilt.is_some() || next.first_sequence > self.last_sequence;
+        is_behind && next.first_time >= self.last_time && self.is_continued_in_source(next)
     }
 
     /// The span of these rows followed by those of `next`.
     pub fn joined(&self, next: &Span) -> Span {
         let gap = next.first_sequence.saturating_sub(self.last_sequence);
+        let rebuilt = self.rebuilt.zip(next.rebuilt).map(|(rebuilt, next)| rebuilt.followed_by(next));
         Span {
             last_sequence: next.last_sequence,
             last_time: next.last_time,
             records: self.records.saturating_add(next.records),
-            repeated: self.repeated + next.repeated + u32::from(gap == 0),
+            repeated: self.repeated + next.repeated + u32::from(gap == 0 && rebuilt.is_none()),
             missing: self.missing.saturating_add(next.missing).saturating_add(gap.saturating_sub(1)),
             connected: self.connected || next.connected,
             only_information: self.only_information && next.only_information,
             ended: next.ended,
             disconnected: next.disconnected,
+            rebuilt,
             ..*self
         }
     }
@@ -145,7 +196,12 @@ pub struct Row<'a> {
     own: &'a [u8],
 }
 
-impl Row<'_> {
+impl<'a> Row<'a> {
+    /// The same row under another number, for logs whose rows have none.
+    pub(crate) fn numbered(self, sequence: u32) -> Row<'a> {
+        Row { sequence, ..self }
+    }
+
     /// The hash of this row and those before it, whose hash is `before`. Connector and endpoints are left out, because
     /// whether a row carries them depends on where its session was cut.
     #[inline]
@@ -211,6 +267,16 @@ impl Fragment {
         }
         self.end = end;
         self.append(record, endpoints);
+    }
+
+    /// Appends a row of a log without session ids, whose number means nothing.
+    pub(crate) fn push_rebuilt(&mut self, record: &Record<'_>, row: Rebuilt, end: u64) {
+        let before = self.span.rebuilt;
+        self.push(record, Endpoints::Any, end);
+        let span = &mut self.span;
+        span.rebuilt = Some(before.map_or(row, |before| before.followed_by(row)));
+        span.repeated = 0;
+        (span.ended, span.disconnected) = (row.closes, row.closes);
     }
 
     #[inline(always)]

@@ -10,8 +10,9 @@ use std::io;
 use serde::{Serialize, Serializer};
 
 use crate::{
-    Auth, AuthOutcome, Direction, Message, MessageOutcome, Negotiation, NegotiationVerb, Peer, ProxyKind, ProxyLink,
-    ProxyRole, Reply, ReplySide, Role, Session, SessionId, SourceSpan, Text, Thumbprint, Timestamp, Tls, TlsOutcome,
+    Auth, AuthOutcome, Confidence, Direction, Message, MessageOutcome, Negotiation, NegotiationVerb, Peer, ProxyKind,
+    ProxyLink, ProxyRole, Reply, ReplySide, Role, Session, SessionId, SourceSpan, Text, Thumbprint, Timestamp, Tls,
+    TlsOutcome,
 };
 
 /// Version of the form: rises when a key changes its meaning or goes away, not when one is added.
@@ -58,6 +59,7 @@ impl Serialize for Session {
             tarpit_ms: self.tarpit_ms,
             last: self.last,
             repeated_sequences: self.repeated_sequences,
+            confidence: self.rebuilt.map(Confidence::as_str),
         }
         .serialize(serializer)
     }
@@ -96,6 +98,7 @@ struct SessionJson<'s> {
     tarpit_ms: u64,
     last: Timestamp,
     repeated_sequences: u64,
+    confidence: Option<&'static str>,
 }
 
 impl Serialize for Tls {
@@ -326,6 +329,16 @@ impl MessageOutcome {
     }
 }
 
+impl Confidence {
+    /// The word used in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Confidence::Low => "low",
+            Confidence::Medium => "medium",
+        }
+    }
+}
+
 impl ProxyKind {
     /// The word used in JSON.
     pub fn as_str(self) -> &'static str {
@@ -404,6 +417,7 @@ mod tests {
             repeated_sequences: 0,
             sources: Vec::new(),
             rows_hash: 7,
+            rebuilt: None,
         }
     }
 
@@ -494,6 +508,7 @@ mod tests {
                 offset: 512,
                 length: 4096,
             }],
+            rebuilt: Some(Confidence::Medium),
             ..bare_session()
         }
     }
@@ -542,7 +557,7 @@ mod tests {
                 r#""sources":[{"file":"EX001/SmtpSend/SEND2024030106-1.LOG.zst","offset":512,"length":4096}],"#,
                 r#""auth":{"outcome":"failed","mechanism":"LOGIN","user":null,"error":"LogonDenied"},"#,
                 r#""errors":["Failed to connect."],"tarpit_ms":5000,"last":"2024-03-01T06:00:08.024Z","#,
-                r#""repeated_sequences":2}"#,
+                r#""repeated_sequences":2,"confidence":"medium"}"#,
             ],
         );
     }
@@ -559,7 +574,7 @@ mod tests {
                 r#""key_exchange":null,"error":null,"chain_status":null,"domain_capabilities":null,"#,
                 r#""domain_status":null},"presented":null,"received":null,"negotiations":[],"statuses":[],"codes":[],"#,
                 r#""replies":[],"messages":[],"proxy":[],"records":1,"sources":[],"auth":null,"errors":[],"#,
-                r#""tarpit_ms":0,"last":"2024-03-01T06:00:06.307Z","repeated_sequences":0}"#,
+                r#""tarpit_ms":0,"last":"2024-03-01T06:00:06.307Z","repeated_sequences":0,"confidence":null}"#,
             ],
         );
     }

@@ -16,14 +16,16 @@ mod memo;
 pub mod naive;
 pub mod reader;
 pub mod record;
+mod reply_certificate;
 mod session;
 mod stream;
 mod thumbprint;
 mod time;
 
+pub use reply_certificate::reply_certificate_name;
 pub use session::{
-    Auth, AuthOutcome, Message, MessageOutcome, Negotiation, NegotiationVerb, Peer, ProxyKind, ProxyLink, ProxyRole,
-    Reply, ReplySide, Session, SessionId, SourceSpan, Text, Tls, TlsOutcome,
+    Auth, AuthOutcome, Confidence, Message, MessageOutcome, Negotiation, NegotiationVerb, Peer, ProxyKind, ProxyLink,
+    ProxyRole, Reply, ReplySide, Session, SessionId, SourceSpan, Text, Tls, TlsOutcome,
 };
 pub use stream::{Direction, Role, Stream};
 pub use thumbprint::{Thumbprint, hex_digits_of_paste};

@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 
 use crate::{
     SessionId,
-    fragment::{Endpoints, Fragment},
+    fragment::{Endpoints, Fragment, Rebuilt, Span},
     hours::{HourCounter, HourCounts},
     record::{Record, Rejection},
 };
@@ -112,13 +112,38 @@ impl Fragments {
         let slot = self.slot(record, offset);
         let Some(fragment) = &mut self.slots[slot as usize] else { return };
         fragment.push(record, endpoints, offset + length);
+        self.finish_if_ended(record.session, slot);
+    }
+
+    /// Takes a row of a log without session ids: `record.session` stands for the remote, and `row` says how the row
+    /// stands to those before and behind it.
+    pub(crate) fn rebuilt_row(&mut self, record: &Record<'_>, row: Rebuilt, (offset, length): (u64, u64)) {
+        self.hours.kept(record.time);
+        let next = Span::of_rebuilt(record, row);
+        let is_continued = |fragment: &Fragment| fragment.span.is_continued_in_source(&next);
+        let slot = match self.open.get(&record.session.0).copied() {
+            Some(slot) if self.slots[slot as usize].as_ref().is_some_and(is_continued) => slot,
+            Some(broken) => {
+                self.break_off(record.session, broken);
+                self.open_slot(record, offset)
+            }
+            None => self.open_slot(record, offset),
+        };
+        let Some(fragment) = &mut self.slots[slot as usize] else { return };
+        fragment.push_rebuilt(record, row, offset + length);
+        self.finish_if_ended(record.session, slot);
+    }
+
+    #[inline(always)]
+    fn finish_if_ended(&mut self, session: SessionId, slot: u32) {
+        let Some(fragment) = &mut self.slots[slot as usize] else { return };
         let is_cut = fragment.span.records >= SESSION_ROWS_MAX || fragment.rows.len() >= SESSION_BYTES_MAX;
         if is_cut && !fragment.span.ended {
             fragment.span.ended = true;
             self.counts.sessions_cut += 1;
         }
         if fragment.span.ended {
-            self.finish(record.session, slot);
+            self.finish(session, slot);
         }
     }
 
@@ -176,13 +201,18 @@ impl Fragments {
                 self.recent = Some((record.session, slot));
                 return slot;
             }
-            // Broken is broken: rows further behind must not continue it, wherever the source is cut.
-            if let Some(broken) = &mut self.slots[slot as usize] {
-                broken.span.ended = true;
-            }
-            self.finish(record.session, slot);
+            self.break_off(record.session, slot);
         }
         self.open_slot(record, offset)
+    }
+
+    /// Broken is broken: rows further behind must not continue it, wherever the source is cut.
+    #[inline(always)]
+    fn break_off(&mut self, session: SessionId, slot: u32) {
+        if let Some(broken) = &mut self.slots[slot as usize] {
+            broken.span.ended = true;
+        }
+        self.finish(session, slot);
     }
 
     #[inline(never)]

@@ -82,6 +82,19 @@ pub struct Session {
     pub sources: Vec<SourceSpan>,
     /// Hash of the session's rows as the assembler saw them; `show` checks the original against it.
     pub rows_hash: u32,
+    /// How sure it is that the rows are those of one connection, if their log has no session ids; else `None`.
+    pub rebuilt: Option<Confidence>,
+}
+
+/// How sure a session is whose log has no session ids, so that it had to be rebuilt from the rows of one remote
+/// (FORMATS 2.1). It is never certain.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Confidence {
+    /// Rows are missing, there are signs of a second connection of the same remote at the same time, or the log does
+    /// not say exactly when.
+    Low,
+    /// The rows are what one connection does from its beginning to its end, and there is no sign of another.
+    Medium,
 }
 
 /// Parameters and outcome of a TLS negotiation (FORMATS 1.6).

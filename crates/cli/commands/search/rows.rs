@@ -14,7 +14,7 @@ use std::{
 
 use ::index::{KeptRows, Store};
 use ingest::transcript::{Original, OriginalRow, Wanted, rows_in, rows_of};
-use smtplog::Session;
+use smtplog::{Session, Timestamp};
 
 use crate::{
     config::Settings,
@@ -29,6 +29,9 @@ pub(super) struct Found {
     /// Whether every original could be read.
     pub(super) is_whole: bool,
 }
+
+/// A row's number and time, and its text. Some logs have no numbers.
+type Text = ((u32, Timestamp), String);
 
 /// Where rows of some sessions lie.
 struct Task {
@@ -52,7 +55,7 @@ pub(super) fn search(store: &Store, sessions: Vec<Session>, text: &str, settings
     let total = tasks.iter().map(|task| task.bytes).sum();
     let bytes_done = AtomicU64::new(0);
     let next = AtomicUsize::new(0);
-    let texts: Mutex<Vec<Option<(u32, String)>>> = Mutex::new(vec![None; sessions.len()]);
+    let texts: Mutex<Vec<Option<Text>>> = Mutex::new(vec![None; sessions.len()]);
     let errors = Mutex::new(Vec::new());
     let work = || {
         while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -97,7 +100,7 @@ fn tasks(store: &Store, sessions: &[Session]) -> anyhow::Result<(Vec<Task>, Vec<
                 }
             };
             if let Some(task) = task.and_then(|task: usize| tasks.get_mut(task)) {
-                task.wanted.push(Wanted::of(session.session, span));
+                task.wanted.push(Wanted::of(session, span));
                 task.sessions.push(number);
             }
         }
@@ -121,7 +124,7 @@ impl Task {
         Ok(())
     }
 
-    fn read(&self, text: &str, texts: &Mutex<Vec<Option<(u32, String)>>>) -> io::Result<()> {
+    fn read(&self, text: &str, texts: &Mutex<Vec<Option<Text>>>) -> io::Result<()> {
         let found = |place: usize, found: &OriginalRow<'_>| {
             let row = [found.row.data, b" ", found.row.context].concat();
             let row = String::from_utf8_lossy(&row);
@@ -130,8 +133,9 @@ impl Task {
             }
             let first = &mut lock(texts)[self.sessions[place]];
             // Of several rows the first, whichever thread comes first.
-            if first.as_ref().is_none_or(|(sequence, _)| found.row.sequence < *sequence) {
-                *first = Some((found.row.sequence, row.trim().to_owned()));
+            let place = (found.row.sequence, found.row.time);
+            if first.as_ref().is_none_or(|(first, _)| place < *first) {
+                *first = Some((place, row.trim().to_owned()));
             }
         };
         match &self.kept {

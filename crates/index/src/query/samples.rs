@@ -95,5 +95,6 @@ pub(crate) fn session() -> Session {
         repeated_sequences: 0,
         sources: Vec::new(),
         rows_hash: 0,
+        rebuilt: None,
     }
 }

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use smtplog::{
-    Message, MessageOutcome, Peer, ProxyKind, ProxyLink, ProxyRole, Reply, Session, SessionId, SourceSpan, Text,
-    Timestamp,
+    Confidence, Message, MessageOutcome, Peer, ProxyKind, ProxyLink, ProxyRole, Reply, Session, SessionId, SourceSpan,
+    Text, Timestamp,
 };
 
 use super::dictionaries::{Builders, Dictionaries};
@@ -73,11 +73,36 @@ pub(crate) fn encode(session: &Session, builders: &mut Builders, numbers: &mut N
     put_rest(out, session, builders, numbers);
 }
 
+/// How the first byte of a record says when the session ended: with its last row, never, or at a time that follows.
+const ENDED_LAST: u8 = 0;
+const ENDED_NEVER: u8 = 1;
+const ENDED_ELSE: u8 = 2;
+
+/// The bits of it that say so. Above them stands how sure the session is; records from before that was known have
+/// nothing there.
+const ENDED_BITS: u8 = 3;
+
+fn confidence_bits(rebuilt: Option<Confidence>) -> u8 {
+    match rebuilt {
+        None => 0,
+        Some(Confidence::Low) => 1 << 2,
+        Some(Confidence::Medium) => 2 << 2,
+    }
+}
+
+fn confidence(first_byte: u8) -> Option<Confidence> {
+    match first_byte >> 2 {
+        0 => None,
+        2 => Some(Confidence::Medium),
+        _ => Some(Confidence::Low),
+    }
+}
+
 fn put_times(out: &mut Vec<u8>, session: &Session) {
     // The `-` row is the last one nearly always.
-    let ended = session.ended.map_or(1, |ended| if ended == session.last { 0 } else { 2 });
-    out.push(ended);
-    if let (2, Some(time)) = (ended, session.ended) {
+    let ended = session.ended.map_or(ENDED_NEVER, |ended| if ended == session.last { ENDED_LAST } else { ENDED_ELSE });
+    out.push(ended | confidence_bits(session.rebuilt));
+    if let (ENDED_ELSE, Some(time)) = (ended, session.ended) {
         put_signed(out, time.0 - session.started.0);
     }
 }
@@ -205,9 +230,10 @@ pub(crate) fn decode(
     dictionaries: &Dictionaries<'_>,
 ) -> Option<Session> {
     let from = &mut Decoder::new(bytes);
-    let ended = match from.byte()? {
-        0 => Some(columns.last),
-        1 => None,
+    let first_byte = from.byte()?;
+    let ended = match first_byte & ENDED_BITS {
+        ENDED_LAST => Some(columns.last),
+        ENDED_NEVER => None,
         _ => Some(Timestamp(columns.started.0.checked_add(from.signed()?)?)),
     };
     let records = from.number()?;
@@ -256,6 +282,7 @@ pub(crate) fn decode(
         repeated_sequences,
         sources: Vec::new(),
         rows_hash,
+        rebuilt: confidence(first_byte),
     };
     rest(from, &mut session, dictionaries)?;
     Some(session)
@@ -363,4 +390,21 @@ fn rest(from: &mut Decoder<'_>, session: &mut Session, dictionaries: &Dictionari
         session.sources.push(SourceSpan { file, identity, offset, length });
     }
     from.is_empty().then_some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn confidence_stands_beside_the_end_and_older_records_have_none() {
+        for rebuilt in [None, Some(Confidence::Low), Some(Confidence::Medium)] {
+            for ended in [ENDED_LAST, ENDED_NEVER, ENDED_ELSE] {
+                let first_byte = ended | confidence_bits(rebuilt);
+                assert_eq!((first_byte & ENDED_BITS, confidence(first_byte)), (ended, rebuilt));
+            }
+        }
+        // The first bytes that records had before.
+        assert_eq!([0, 1, 2].map(confidence), [None; 3]);
+    }
 }

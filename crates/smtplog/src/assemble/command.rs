@@ -104,8 +104,14 @@ fn long_verb(word: &[u8]) -> Verb {
     }
 }
 
+/// What IIS received it logs once, with the message's id in place of the chunk's size.
 fn is_last_chunk(line: &[u8]) -> bool {
-    line.trim_ascii_end().rsplit(|&byte| byte == b' ').next().is_some_and(|word| word.eq_ignore_ascii_case(b"LAST"))
+    argument(line).starts_with(b"<")
+        || line
+            .trim_ascii_end()
+            .rsplit(|&byte| byte == b' ')
+            .next()
+            .is_some_and(|word| word.eq_ignore_ascii_case(b"LAST"))
 }
 
 /// What follows the verb.
@@ -176,6 +182,7 @@ mod tests {
         check(r#"RCPT TO:<"odd>one"@b.example>"#, (Verb::Recipient, r#""odd>one"@b.example"#));
         check(r#"RCPT TO:<"open@b.example>"#, (Verb::Recipient, r#""open@b.example"#));
         check("BDAT 120 LAST", (Verb::Chunk { last: true }, ""));
+        check("BDAT <a@b.example>", (Verb::Chunk { last: true }, ""));
         check("BDAT 120", (Verb::Chunk { last: false }, ""));
         check("XPROXYFROM SID=08DC399000800000", (Verb::ProxyFrom, ""));
         check("XPROXY SID=08DC399000800000", (Verb::ProxyClient, ""));

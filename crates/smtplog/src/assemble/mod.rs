@@ -5,6 +5,7 @@
 
 mod command;
 mod information;
+mod rebuilt;
 mod reply;
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,10 @@ use std::{mem, sync::Arc};
 
 use rustc_hash::FxHashMap;
 
-use self::command::{Command, Commands, Verb};
+use self::{
+    command::{Command, Commands, Verb},
+    rebuilt::Watch,
+};
 use crate::{
     Auth, AuthOutcome, Direction, Message, MessageOutcome, Negotiation, NegotiationVerb, ProxyKind, ProxyLink,
     ProxyRole, Reply, ReplySide, Session, SessionId, Stream, Text, Thumbprint, Tls, TlsOutcome,
@@ -60,9 +64,13 @@ impl Assembler {
         let mut state = State::new(self, stream, session, span);
         let mut hash = 0;
         for row in parts.iter().flat_map(|part| fragment::rows(part)) {
-            state.row(&row);
+            match state.watch {
+                None => state.row(&row),
+                Some(_) => state.rebuilt_row(&row),
+            }
             hash = row.chain_hash(hash);
         }
+        state.finish_rebuilt(span);
         state.finish();
         state.session.rows_hash = (hash >> 32) as u32;
         state.session
@@ -129,6 +137,8 @@ struct State<'a, 'r> {
     /// `sending message with ...` comes before its MAIL FROM.
     message_id: Option<Text>,
     progress: Vec<MessageProgress>,
+    /// Whether the rows can be those of one connection, if their log has no session ids.
+    watch: Option<Watch>,
 }
 
 /// Replies to the parts of one message.
@@ -168,6 +178,11 @@ impl<'a, 'r> State<'a, 'r> {
             repeated_sequences: u64::from(span.repeated),
             sources: Vec::new(),
             rows_hash: 0,
+            rebuilt: None,
+        };
+        let banner_due = match span.rebuilt {
+            Some(rebuilt) => rebuilt.opens && stream.direction == Direction::Send,
+            None => span.first_sequence == 0,
         };
         State {
             pending: mem::take(&mut assembler.commands),
@@ -176,7 +191,7 @@ impl<'a, 'r> State<'a, 'r> {
             session,
             reply_code: None,
             reply_is_refusal: false,
-            banner_due: span.first_sequence == 0,
+            banner_due,
             local: b"",
             remote: b"",
             helo: None,
@@ -191,10 +206,13 @@ impl<'a, 'r> State<'a, 'r> {
             via: None,
             proxied_to: false,
             message_id: None,
+            watch: span.rebuilt.map(|_| Watch::default()),
         }
     }
 
-    fn row(&mut self, row: &Row<'r>) {
+    /// Takes note of what every row says, whatever it is.
+    #[inline(always)]
+    fn note_row(&mut self, row: &Row<'r>) {
         if self.session.records == 0 {
             self.session.connector = self.assembler.last.connector.decode(row.connector);
         }
@@ -205,6 +223,10 @@ impl<'a, 'r> State<'a, 'r> {
         if !row.remote.is_empty() {
             self.remote = row.remote;
         }
+    }
+
+    fn row(&mut self, row: &Row<'r>) {
+        self.note_row(row);
         match (row.event, self.session.stream.direction) {
             (Event::Sent, Direction::Send) | (Event::Received, Direction::Receive) => self.command(row),
             (Event::Sent, Direction::Receive) | (Event::Received, Direction::Send) => self.reply(row),
@@ -317,7 +339,12 @@ impl<'a, 'r> State<'a, 'r> {
     }
 
     fn reply(&mut self, row: &Row<'r>) {
-        let Some(line) = reply::line(row.data) else { return };
+        if let Some(line) = reply::line(row.data) {
+            self.reply_line(row, line);
+        }
+    }
+
+    fn reply_line(&mut self, row: &Row<'r>, line: reply::ReplyLine<'r>) {
         let continues = self.reply_code == Some(line.code);
         if self.reply_code.is_some() && !continues {
             self.end_reply(); // Its last line was lost.

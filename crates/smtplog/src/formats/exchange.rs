@@ -9,7 +9,7 @@
 
 use memchr::{memchr, memchr2, memrchr};
 
-use super::{Columns, Head, LogFormat};
+use super::{COLUMNS_MAX, Columns, Head, LogFormat, lines, metadata_pair, trim_line};
 use crate::{
     Direction, SessionId, Timestamp,
     fragment::Endpoints,
@@ -49,16 +49,21 @@ const COLUMN_NAMES: [&[u8]; 9] = [
     b"context",
 ];
 
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
 impl Columns {
     /// The nine columns in their fixed order, for excerpts without a header.
-    pub const STANDARD: Columns =
-        Columns { places: [Some(0), Some(1), Some(2), Some(3), Some(4), Some(5), Some(6), Some(7), Some(8)], count: 9 };
+    pub const STANDARD: Columns = {
+        let mut places = [None; COLUMNS_MAX];
+        let mut column = 0;
+        while column < COLUMN_NAMES.len() {
+            places[column] = Some(column as u8);
+            column += 1;
+        }
+        Columns { places, count: COLUMN_NAMES.len() as u8, ..Columns::NONE }
+    };
 
     /// The value of a `#Fields` line; `None` if it names no column that a session needs.
     fn from_header(names: &[u8]) -> Option<Columns> {
-        let mut places = [None; 9];
+        let mut places = [None; COLUMNS_MAX];
         let mut count = 0u8;
         for name in names.split(|&byte| byte == b',') {
             let name = name.trim_ascii();
@@ -68,7 +73,11 @@ impl Columns {
             count = count.checked_add(1)?;
         }
         let needed = [Column::Time, Column::Session, Column::Sequence, Column::Event];
-        needed.iter().all(|&column| places[column as usize].is_some()).then_some(Columns { places, count })
+        needed.iter().all(|&column| places[column as usize].is_some()).then_some(Columns {
+            places,
+            count,
+            ..Columns::NONE
+        })
     }
 }
 
@@ -121,44 +130,11 @@ impl LogFormat for Exchange {
         }
     }
 
-    fn first_row<'a>(&self, head: &'a [u8]) -> Option<&'a [u8]> {
-        let mut rest = head;
-        let mut offset = 0;
-        while let Some(end) = memchr(b'\n', rest) {
-            let line = trim_line(&rest[..end + 1], offset);
-            if !line.is_empty() && line[0] != b'#' {
-                return Some(line);
-            }
-            offset += end as u64 + 1;
-            rest = &rest[end + 1..];
-        }
-        None
-    }
-
     /// `EX1` of a receive log's `EX1\Default Frontend EX1`.
-    fn server_of_row<'a>(&self, row: &'a [u8]) -> Option<&'a [u8]> {
+    fn server_of_row<'a>(&self, _: &Columns, row: &'a [u8]) -> Option<&'a [u8]> {
         let connector = naive::record(row, &Columns::STANDARD).ok()?.connector.raw;
         let backslash = memchr(b'\\', connector)?;
         (backslash > 0).then_some(&connector[..backslash])
-    }
-}
-
-/// The line without its end, and without the byte order mark that only a file's first line has.
-fn trim_line(line: &[u8], offset: u64) -> &[u8] {
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    if offset == 0 { line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line) } else { line }
-}
-
-fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let head = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
-    head.split(|&byte| byte == b'\n').map(|line| trim_line(line, 1)).filter(|line| !line.is_empty())
-}
-
-fn metadata_pair(metadata: &[u8]) -> (&[u8], &[u8]) {
-    match memchr(b':', metadata) {
-        Some(colon) => (metadata[..colon].trim_ascii(), metadata[colon + 1..].trim_ascii()),
-        None => (metadata, b""),
     }
 }
 
