@@ -111,7 +111,8 @@ pub(crate) fn execute(
         if at.is_multiple_of(1_024) {
             deadline.check()?;
         }
-        match split.session(document, &times) {
+        // A record alone does not say whether the id carries the start.
+        match split.session(document, &times).map(|session| via.named(session)) {
             Some(session) if query.matches_via(&session, via) => sure.insert(document),
             Some(_) => {}
             None => unreadable += 1,

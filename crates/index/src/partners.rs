@@ -7,7 +7,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustc_hash::FxHashMap;
-use smtplog::{Direction, SessionId, Thumbprint, Timestamp};
+use smtplog::{Direction, Session, SessionId, Thumbprint, Timestamp};
 
 use crate::{
     packed::Numbers,
@@ -56,6 +56,10 @@ impl Partners {
 }
 
 impl Via for Store {
+    fn named(&self, session: Session) -> Session {
+        Store::named(self, session)
+    }
+
     fn presented(&self, asking: &Asking, link: SessionId) -> Option<Thumbprint> {
         let link = asking.link(link);
         self.prepare(&[link]);

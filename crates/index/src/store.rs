@@ -257,7 +257,7 @@ impl Store {
     pub fn sources(&self) -> Result<Vec<RecordedSource>, StoreError> {
         let catalog = self.catalog();
         let mut statement =
-            catalog.prepare("SELECT path, member, consumed, hash FROM sources ORDER BY path, member")?;
+            catalog.prepare("SELECT DISTINCT path, member, consumed, hash FROM sources ORDER BY path, member")?;
         let rows = statement.query_map([], |row| {
             let path: String = row.get(0)?;
             let (consumed, hash): (i64, [u8; 16]) = (row.get(2)?, row.get(3)?);

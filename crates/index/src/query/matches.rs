@@ -74,7 +74,8 @@ impl Link {
     }
 }
 
-/// Finds the certificate behind a proxy (CONTRACT 3). Several splits are asked at once.
+/// What only other sessions tell of one: the certificate behind a proxy (CONTRACT 3), and whether another session of its
+/// key was before it (CONTRACT 2). Several splits are asked at once.
 pub trait Via: Sync {
     /// The certificate that the front end's session presented: the partner of the asking one by
     /// [`Reply::presented_via`].
@@ -83,6 +84,11 @@ pub trait Via: Sync {
     /// Says which links will be asked for, so that they can be looked up together.
     fn prepare(&self, links: &[Link]) {
         let _ = links;
+    }
+
+    /// The session with [`Session::repeated`], and so its id, as they are among all others.
+    fn named(&self, session: Session) -> Session {
+        session
     }
 }
 
