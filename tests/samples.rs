@@ -1,6 +1,6 @@
 //! Real logs, as people have published them: every row is accounted for, and what stands in them is found.
 //!
-//! The excerpts lie beside the repository, in `../shared/samples/exchange` or where `SMTPTRAIL_SAMPLES` says.
+//! The excerpts lie beside the repository, in `../shared/samples`, or where `SMTPTRAIL_SAMPLES` says.
 
 #[allow(dead_code)] // Every test file uses its part of it.
 mod memory;
@@ -122,9 +122,72 @@ const SAMPLES: &[Sample] = &[
 /// Files that are no protocol log to a reader: every row is masked by hand.
 const FOREIGN: &[&str] = &["recv_ipv6_SYNTHETIC_testdata.log", "send_multicert_kb4495258_masked.log"];
 
-fn folder() -> Option<PathBuf> {
+/// Logs of IIS. One with no rows of a direction is a source of that direction all the same.
+const IIS_SAMPLES: &[Sample] = &[
+    Sample {
+        file: "iis_native_format.log",
+        server: "MAIL01",
+        rows: (2, 0),
+        sessions: 2,
+        facts: &[
+            ("/direction", "receive"),
+            ("/started", "2006-08-18T13:17:37.000Z"),
+            ("/messages/0/from", "user14@mail07.example"),
+            ("/remote", "123.456.789.1"),
+            ("/confidence", "low"),
+        ],
+    },
+    Sample {
+        file: "iis_outbound_w3c_full_2017_lichty.log",
+        server: "VSERVER14541",
+        rows: (2, 0),
+        sessions: 1,
+        facts: &[
+            ("/id", "VSERVER14541/unknown/send/0000000042C47622"),
+            ("/remote", "66.196.118.34:25"),
+            ("/replies/0/code", "421"),
+            ("/replies/0/status", "4.7.0"),
+            ("/replies/0/to", "MAIL FROM:<user16@mail02.example> SIZE=1722"),
+            ("/confidence", "low"),
+        ],
+    },
+    Sample {
+        file: "ossec_iis5_smtp_w3c.log",
+        server: "MEE-PDC",
+        rows: (37, 0),
+        sessions: 11,
+        facts: &[
+            ("/connector", "SMTPSVC1"),
+            ("/helo", "36A42160"),
+            ("/messages/0/message_id", "<000b01c6eb60$0511fad0$4507a8c0@sveta>"),
+            ("/messages/0/outcome", "accepted"),
+            ("/replies/0/code", "500"),
+            ("/replies/0/to", "xxxx sveta"),
+            ("/confidence", "medium"),
+        ],
+    },
+    Sample {
+        file: "ossec_iis_smtp_ncsa.log",
+        server: "UNKNOWN",
+        rows: (44, 0),
+        sessions: 6,
+        facts: &[
+            ("/remote_name", "rly-yi06.mx.aol.com"),
+            ("/started", "2006-10-11T19:16:39.000Z"),
+            ("/ended", "2006-10-11T19:17:04.000Z"),
+            ("/helo", "mee-pdc.fabrikam.example"),
+            ("/messages/0/to/0", "user27@mail06.example"),
+            ("/confidence", "medium"),
+        ],
+    },
+];
+
+/// A reply copied out of such a log, and no row.
+const IIS_FOREIGN: &[&str] = &["fragment_5_7_64_untrustedroot_qa2276469.txt"];
+
+fn folder(name: &str) -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/samples");
-    let folder = std::env::var_os("SMTPTRAIL_SAMPLES").map_or(beside, PathBuf::from).join("exchange");
+    let folder = std::env::var_os("SMTPTRAIL_SAMPLES").map_or(beside, PathBuf::from).join(name);
     if !folder.is_dir() {
         eprintln!("SKIPPED: no samples at {}; set SMTPTRAIL_SAMPLES to read them", folder.display());
         return None;
@@ -158,28 +221,32 @@ fn shown(value: &Value) -> String {
 
 #[test]
 fn every_row_of_real_logs_is_accounted_for() {
-    let Some(folder) = folder() else { return };
-    for sample in SAMPLES {
-        check(&folder, sample);
+    for (name, samples) in [("exchange", SAMPLES), ("iis", IIS_SAMPLES)] {
+        let Some(folder) = folder(name) else { continue };
+        samples.iter().for_each(|sample| check(&folder, sample));
     }
 }
 
 #[test]
 fn every_sample_is_in_the_table() {
-    let Some(folder) = folder() else { return };
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        let is_known = SAMPLES.iter().any(|sample| sample.file == name) || FOREIGN.contains(&name.as_str());
-        assert!(is_known, "{name} has no row in the table");
+    for (name, samples, foreign) in [("exchange", SAMPLES, FOREIGN), ("iis", IIS_SAMPLES, IIS_FOREIGN)] {
+        let Some(folder) = folder(name) else { continue };
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let is_known = samples.iter().any(|sample| sample.file == name) || foreign.contains(&name.as_str());
+            assert!(is_known, "{name} has no row in the table");
+        }
     }
 }
 
 #[test]
 fn a_file_without_a_readable_row_is_named() {
-    let Some(folder) = folder() else { return };
-    for name in FOREIGN {
-        let report = Memory::default().run(&[folder.join(name)], &options(1));
-        assert_eq!((report.summary.foreign, report.summary.kept), (1, 0), "{name}");
-        assert_eq!(report.summary.notices[0].file, *name);
+    for (name, foreign) in [("exchange", FOREIGN), ("iis", IIS_FOREIGN)] {
+        let Some(folder) = folder(name) else { continue };
+        for name in foreign {
+            let report = Memory::default().run(&[folder.join(name)], &options(1));
+            assert_eq!((report.summary.foreign, report.summary.kept), (1, 0), "{name}");
+            assert_eq!(report.summary.notices[0].file, *name);
+        }
     }
 }
