@@ -47,7 +47,8 @@ pub(super) fn background(store: &Store, query: &Query, cases: &[Case<'_>]) -> an
     if !super::concerns(cases) {
         return Ok(Background::default());
     }
-    let mut background = Background { certificates: store.certificate_texts().to_vec(), ..Background::default() };
+    let mut background = Background::default();
+    background.certificates = store.certificate_texts().to_vec();
     let evidence = store.evidence(&super::presented(cases))?;
     background.exhibits = evidence.facts.into_iter().map(exhibit).collect();
     background.prepare();
@@ -184,7 +185,7 @@ fn find<'a>(case: &Case<'a>, (id, sequence): &(String, u32)) -> Option<(&'a Sess
 
 /// Where a row lies, if its log is still there or its rows are kept.
 fn offset_of(store: &Store, session: &Session, span: &SourceSpan, sequence: u32) -> anyhow::Result<Option<u64>> {
-    let wanted = [Wanted::of(session.session, span)];
+    let wanted = [Wanted::of(session, span)];
     let mut offset = None;
     let mut note = |_: usize, row: &OriginalRow<'_>| {
         if row.row.sequence == sequence && offset.is_none() {

@@ -192,10 +192,10 @@ fn import_steps(servers: &str, issuer: Option<&str>, intermediate: Option<(Strin
 /// An IIS server's log has no thumbprint: a check of the certificate that the reply names, or of one that covers the
 /// computer's name, is as near as one gets.
 fn without_thumbprint(cause: &mut Cause, case: &Case<'_>, background: &Background) {
-    if !is_rebuilt(case) {
+    if case.first().session.rebuilt.is_none() {
         return;
     }
-    let named = case.refused.iter().find_map(|one| reply_certificate_name(&one.reply()?.text));
+    let named = case.refused.iter().find_map(|one| smtplog::reply_certificate_name(&one.reply()?.text));
     let covers = |check: &ChainCheck| {
         let subject = check.subject_name.as_deref().unwrap_or_default();
         let computer = check.computer.as_str();
@@ -221,12 +221,4 @@ fn without_thumbprint(cause: &mut Cause, case: &Case<'_>, background: &Backgroun
     for server in case.servers.iter().take(1) {
         cause.missing.push(missing_capi2(server));
     }
-}
-
-fn is_rebuilt(_: &Case<'_>) -> bool {
-    false
-}
-
-fn reply_certificate_name(_: &str) -> Option<(&str, &str)> {
-    None
 }

@@ -59,6 +59,9 @@ impl Rule for TlsNotNegotiated {
         if case.share(|one| one.session.negotiations.is_empty()) < share {
             cause.weigh(-10, "some of the sessions tried to");
         }
+        if case.first().session.rebuilt.is_some() {
+            cause.at_most_medium("sessions of an IIS log are rebuilt, and a row of STARTTLS may be another's");
+        }
         let servers = listed(&case.servers);
         cause.says = format!(
             "{servers} sent over {} without TLS, so no certificate identified the sender.",
@@ -84,7 +87,10 @@ impl Rule for TlsNotNegotiated {
 }
 
 fn is_clear(one: &Refused) -> bool {
-    one.session.tls.outcome == TlsOutcome::None && one.session.presented().is_none() && !one.is_proxied
+    let session = &one.session;
+    // Of STARTTLS a log of IIS shows the command and nothing of what followed.
+    let may_have = session.rebuilt.is_some() && !session.negotiations.is_empty();
+    !may_have && session.tls.outcome == TlsOutcome::None && one.session.presented().is_none() && !one.is_proxied
 }
 
 /// A connector in a sentence.
