@@ -448,5 +448,4 @@ fn flush(units: &mut Vec<u16>, found: &mut String) {
 }
 
 #[cfg(test)]
-#[path = "clixml/tests.rs"]
 mod tests;

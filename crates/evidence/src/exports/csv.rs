@@ -147,5 +147,4 @@ fn cut_at(text: &str, bytes_max: usize) -> &str {
 }
 
 #[cfg(test)]
-#[path = "csv/tests.rs"]
 mod tests;

@@ -229,5 +229,4 @@ fn value(name: &str, json: &Json) -> Value {
 }
 
 #[cfg(test)]
-#[path = "json/tests.rs"]
 mod tests;

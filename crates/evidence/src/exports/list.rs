@@ -215,5 +215,4 @@ fn server(command: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-#[path = "list/tests.rs"]
 mod tests;

@@ -152,5 +152,4 @@ fn hex(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "meaning/tests.rs"]
 mod tests;
