@@ -5,6 +5,7 @@
 
 mod certificates;
 mod decompression;
+mod exports;
 mod logs;
 mod queries;
 mod records;
@@ -16,6 +17,7 @@ pub type Property = fn(&[u8]);
 pub const PROPERTIES: &[(&str, Property)] = &[
     ("certificates", certificates::hold),
     ("decompression", decompression::hold),
+    ("exports", exports::hold),
     ("queries", queries::hold),
     ("records", records::hold),
 ];
