@@ -237,13 +237,13 @@ proptest! {
 /// A day with refusals, over several remotes.
 fn day() -> String {
     let one = |at: u32| Made {
-        direction: if at % 3 == 0 { Direction::Receive } else { Direction::Send },
+        direction: if at.is_multiple_of(3) { Direction::Receive } else { Direction::Send },
         remote: (at % 7) as u8,
         start: at * 40,
         step: 1,
-        starts_tls: at % 2 == 0,
-        refused: at % 5 == 0,
-        quits: at % 11 != 0,
+        starts_tls: at.is_multiple_of(2),
+        refused: at.is_multiple_of(5),
+        quits: !at.is_multiple_of(11),
     };
     [HEADER, &lines(&(0..400).map(one).collect::<Vec<_>>()).concat()].concat()
 }

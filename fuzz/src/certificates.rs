@@ -1,6 +1,6 @@
 //! Any names in a certificate row: what stands behind them is found, and no character of them is lost.
 
-use smtplog::{assemble::Assembler, certificate::Certificate};
+use smtplog::{assemble::Assembler, certificate::Certificate, formats::exchange::Exchange};
 
 use super::logs::{read, session};
 
@@ -56,7 +56,7 @@ fn certificate(rows: &[String]) -> Certificate {
     for (sequence, row) in rows.iter().enumerate() {
         log += &format!("2024-03-01T06:00:06.307Z,Outbound,08DC399000800000,{sequence},,,{row}");
     }
-    let (fragments, counts) = read(&[log.as_bytes()]);
+    let (fragments, counts) = read(&Exchange, &[log.as_bytes()]);
     assert_eq!(counts.kept, rows.len() as u64);
 
     let mut assembler = Assembler::default();

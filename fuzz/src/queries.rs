@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use index::query::{Expr, Query, QueryError};
-use smtplog::{Session, assemble::Assembler};
+use smtplog::{Session, assemble::Assembler, formats::exchange::Exchange};
 
 use super::logs::{read, session};
 
@@ -72,7 +72,7 @@ const LOG: &str = "\
 fn sessions() -> &'static [Session] {
     static SESSIONS: OnceLock<Vec<Session>> = OnceLock::new();
     SESSIONS.get_or_init(|| {
-        let (fragments, counts) = read(&[LOG.as_bytes()]);
+        let (fragments, counts) = read(&Exchange, &[LOG.as_bytes()]);
         assert_eq!((fragments.len(), counts.rejected), (2, 0));
         fragments.iter().map(|fragment| session(&mut Assembler::default(), fragment)).collect()
     })

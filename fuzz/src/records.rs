@@ -1,8 +1,8 @@
-//! Any bytes are read as a log: every row is counted once, and cuts and the fast path change nothing.
+//! Any bytes are read as a log of each format: every row is counted once, and cuts and the fast path change nothing.
 
 use smtplog::{
     assemble::Assembler,
-    formats::{Columns, exchange},
+    formats::{Columns, FORMATS, exchange},
     naive,
 };
 
@@ -15,16 +15,19 @@ pub fn hold(bytes: &[u8]) {
     let Some((&cut, log)) = bytes.split_first() else { return };
     let (before, after) = log.split_at(line_start(log, usize::from(cut) * log.len() / 256));
 
-    let (fragments, counts) = read(&[log]);
-    assert_eq!(read(&[log]), read(&[before, after]), "a cut changed the answer");
-    assert_eq!(counts.kept + counts.rejected, rows(log).count() as u64, "rows read = kept + rejected");
-    let records: u64 = fragments.iter().map(|fragment| u64::from(fragment.span.records)).sum();
-    assert_eq!(records, counts.kept, "every kept row is in one fragment");
-
     twins_agree(log);
-    for fragment in &fragments {
-        let session = session(&mut Assembler::default(), fragment);
-        assert_eq!(session.records, u64::from(fragment.span.records), "every row of a fragment is in its session");
+    for &format in FORMATS {
+        let (fragments, counts) = read(format, &[log]);
+        let at_once = (&fragments, &counts);
+        let in_parts = read(format, &[before, after]);
+        assert_eq!(at_once, (&in_parts.0, &in_parts.1), "a cut changed the answer of {}", format.name());
+        assert_eq!(counts.kept + counts.rejected, rows(log).count() as u64, "rows read = kept + rejected");
+        let records: u64 = fragments.iter().map(|fragment| u64::from(fragment.span.records)).sum();
+        assert_eq!(records, counts.kept, "every kept row is in one fragment");
+        for fragment in &fragments {
+            let session = session(&mut Assembler::default(), fragment);
+            assert_eq!(session.records, u64::from(fragment.span.records), "every row of a fragment is in its session");
+        }
     }
 }
 
