@@ -75,7 +75,7 @@ pub struct Certificate {
 
 /// What a text says of a certificate: Format-List of `Get-ExchangeCertificate`, the wizard's table of a server's
 /// certificates (code 10023), CAPI2 event 90.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CertificateNames {
     /// SHA-1 of the DER.
     pub thumbprint: String,
@@ -175,7 +175,7 @@ pub enum CheckedAs {
 }
 
 /// One or several equal checks of a certificate's chain (CAPI2 events 11, 30, 41, FORMATS section 3).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ChainCheck {
     /// `EventID`.
     pub event: u16,

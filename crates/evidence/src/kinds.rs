@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    capi2::{Capi2Evtx, Capi2Xml},
     certificates::CertificateFiles,
     exports::Exports,
     fact::{Fact, Found},
@@ -22,6 +23,8 @@ pub trait Kind: Sync {
 
 /// Every kind, in the order in which they are tried.
 pub const KINDS: &[&dyn Kind] = &[
+    &Capi2Evtx,
+    &Capi2Xml,
     &Exports,
     // Last: other texts may quote a certificate.
     &CertificateFiles,

@@ -5,6 +5,7 @@
 //! [`read`] tells by content what a file is and gives its [`Fact`]s, each with the place where it was found.
 
 mod ber;
+mod capi2;
 mod certificates;
 pub mod chain;
 mod exports;
