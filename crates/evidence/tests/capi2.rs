@@ -30,10 +30,13 @@ fn reading(name: &str, bytes: &[u8]) -> (&'static str, Reading) {
     (kind.name(), reading)
 }
 
+/// Facts of a file that the summary shows.
+const SHOWN: usize = 6;
+
 /// What was kept, passed over and rejected, a line each.
 fn summary(kind: &str, reading: &Reading) -> String {
     let mut lines = format!("{kind}\n");
-    for found in &reading.found {
+    for found in reading.found.iter().take(SHOWN) {
         let line = match &found.fact {
             Fact::ChainCheck(check) => format!(
                 "{} {} of {} by {} on {}: {:X} {} {} [{}] chain of {}, {} times",
@@ -60,6 +63,7 @@ fn summary(kind: &str, reading: &Reading) -> String {
         };
         writeln!(lines, "{}: {line}", found.offset).unwrap();
     }
+    writeln!(lines, "{} facts", reading.found.len()).unwrap();
     writeln!(lines, "passed {:?}", reading.passed).unwrap();
     write!(lines, "rejected {:?}, dropped {}", reading.rejections, reading.dropped).unwrap();
     lines
@@ -140,6 +144,21 @@ fn a_damaged_record_costs_one_record() {
     bytes[at] = 0;
     let (_, reading) = reading("log", &bytes);
     assert_eq!(reading.rejections, [(at as u64, "a damaged record".to_owned())]);
+}
+
+#[test]
+fn a_damaged_log_is_read_to_its_end() {
+    let Some(bytes) = sample(LOG) else { return };
+    let (_, whole) = reading("log", &bytes);
+    let total = |reading: &Reading| events(reading).values().sum::<u64>();
+    // Every place once in 1,009 bytes, which meets all parts of records and chunks.
+    for place in (4096..bytes.len()).step_by(1009) {
+        let mut damaged = bytes.clone();
+        damaged[place] ^= 0x5A;
+        let (_, read) = reading("log", &damaged);
+        // A chunk has at most 35 records.
+        assert!(total(&read) + read.rejected + 35 >= total(&whole), "byte {place}: {:?}", read.rejections);
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Every place comes from the file, so every one is held against the chunk's end, and what a chunk may make the reader
-//! do is limited by [`TOKENS_MAX`]: templates within values of templates could ask for any amount of work.
+//! do and keep is limited by [`WORK_MAX`]: templates within values of templates could ask for any amount of both.
 //! Names are compared once a chunk and their places remembered; values are decoded only where `event.rs` wants them.
 
 use std::{borrow::Cow, ops::Range};
@@ -23,9 +23,9 @@ use super::{event::Event, tag::Tag, value::Value};
 /// Bytes of a chunk. Places in it are told by 16 bits.
 pub(super) const CHUNK_BYTES: usize = 1 << 16;
 
-/// Tokens that are read of one chunk. It has one a byte at most, and templates repeat some: a chunk of real events asks
-/// for 30,000.
-const TOKENS_MAX: u32 = 1 << 20;
+/// Tokens that are read of one chunk, and bytes of the names and values that they ask for. Templates repeat some, but
+/// chunks of real events ask for little more than their size.
+const WORK_MAX: usize = 8 * CHUNK_BYTES;
 
 /// Fragments and instances within one another. Real records have three.
 const NESTING_MAX: usize = 16;
@@ -83,14 +83,14 @@ impl Names {
 pub(super) struct Chunk<'c> {
     bytes: &'c [u8],
     names: &'c mut Names,
-    tokens_left: u32,
+    work_left: usize,
 }
 
 impl<'c> Chunk<'c> {
     /// Begins a chunk of at most [`CHUNK_BYTES`].
     pub(super) fn new(bytes: &'c [u8], names: &'c mut Names) -> Chunk<'c> {
         names.begin();
-        Chunk { bytes: &bytes[..bytes.len().min(CHUNK_BYTES)], names, tokens_left: TOKENS_MAX }
+        Chunk { bytes: &bytes[..bytes.len().min(CHUNK_BYTES)], names, work_left: WORK_MAX }
     }
 
     /// Hands what the record between two places of the chunk says to `event`.
@@ -141,7 +141,7 @@ impl<'c> Walk<'_, 'c> {
         let mut cursor = Cursor { bytes: self.chunk.bytes, at: range.start, end: range.end };
         let mut attribute: Option<Attribute<'c>> = None;
         while cursor.at < cursor.end {
-            self.chunk.tokens_left = self.chunk.tokens_left.checked_sub(1).ok_or("more work than a chunk is worth")?;
+            self.spend(1)?;
             match cursor.u8()? {
                 0x00 => break,
                 token @ (0x01 | 0x41) => self.open(&mut cursor, token, values.is_some())?,
@@ -152,7 +152,9 @@ impl<'c> Walk<'_, 'c> {
                 }
                 0x04 => self.event.close(),
                 0x05 | 0x45 => {
+                    let begin = cursor.at;
                     let value = literal(&mut cursor)?;
+                    self.spend(cursor.at - begin)?;
                     self.value(value, &mut attribute);
                 }
                 0x06 | 0x46 => {
@@ -161,6 +163,7 @@ impl<'c> Walk<'_, 'c> {
                 }
                 0x07 | 0x47 => {
                     let length = usize::from(cursor.u16()?);
+                    self.spend(2 * length)?;
                     self.event.text(&Value::Utf16(cursor.take(2 * length)?));
                 }
                 0x08 | 0x48 => {
@@ -192,6 +195,12 @@ impl<'c> Walk<'_, 'c> {
         Ok(())
     }
 
+    fn spend(&mut self, work: usize) -> Result<(), Problem> {
+        let left = self.chunk.work_left.checked_sub(work);
+        self.chunk.work_left = left.ok_or("a record that asks for more than a chunk is worth")?;
+        Ok(())
+    }
+
     fn open(&mut self, cursor: &mut Cursor<'c>, token: u8, is_template: bool) -> Result<(), Problem> {
         // An element that depends on a missing value would be left out; with empty content it says as little.
         if is_template {
@@ -210,6 +219,7 @@ impl<'c> Walk<'_, 'c> {
     fn name(&mut self, cursor: &mut Cursor<'c>) -> Result<usize, Problem> {
         let place = cursor.u32()?;
         let index = self.chunk.names.index(self.chunk.bytes, place)?;
+        self.spend(self.chunk.names.known[index].text.len())?;
         if place as usize == cursor.at {
             cursor.take(6)?;
             let length = usize::from(cursor.u16()?);
@@ -222,7 +232,12 @@ impl<'c> Walk<'_, 'c> {
     fn value(&mut self, value: Value<'c>, attribute: &mut Option<Attribute<'c>>) {
         let Some(attribute) = attribute else { return self.event.text(&value) };
         attribute.value = Some(match attribute.value.take() {
-            Some(begin) => Value::Text(Cow::Owned(format!("{}{}", begin.text(), value.text()))),
+            // Grown in place: an attribute may have any number of parts.
+            Some(Value::Text(Cow::Owned(mut text))) => {
+                text += &value.text();
+                Value::Text(Cow::Owned(text))
+            }
+            Some(begin) => Value::Text(Cow::Owned(begin.text().into_owned() + &value.text())),
             None => value,
         });
     }
@@ -241,6 +256,7 @@ impl<'c> Walk<'_, 'c> {
     ) -> Result<(), Problem> {
         let Some(slot) = slot else { return Err("a template that asks for more values than there are") };
         if slot.kind != kind::FRAGMENT {
+            self.spend(slot.range.len())?;
             self.value(decoded(slot.kind, &self.chunk.bytes[slot.range]), attribute);
             return Ok(());
         }
@@ -260,6 +276,7 @@ impl<'c> Walk<'_, 'c> {
             cursor.take(end - definition)?;
         }
         let count = cursor.u32()? as usize;
+        self.spend(count)?;
         let descriptors = cursor.take(count.checked_mul(4).ok_or(CUT)?)?;
         let mut values = Vec::with_capacity(count);
         for descriptor in descriptors.chunks_exact(4) {

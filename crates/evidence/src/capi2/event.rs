@@ -59,7 +59,8 @@ struct Said {
     guid: Option<String>,
     channel: Option<String>,
     computer: Option<String>,
-    event: Option<u16>,
+    /// The number, or that what stands there is none.
+    event: Option<Result<u16, ()>>,
     time_ms: Option<i64>,
     call: Option<Tag>,
     process: Option<String>,
@@ -159,7 +160,9 @@ impl Event {
             (Tag::Provider, Tag::Guid) => said.guid = value.filled(),
             (Tag::TimeCreated, Tag::SystemTime) => said.time_ms = value.time_ms(),
             (Tag::Certificate, _) => said.certificate_attribute(is_of_chain, parent, tag, value),
-            (Tag::ErrorStatus, _) if parent == Tag::TrustStatus && is_of_chain => said.trust_attribute(name, tag, value),
+            (Tag::ErrorStatus, _) if parent == Tag::TrustStatus && is_of_chain => {
+                said.trust_attribute(name, tag, value)
+            }
             _ if parent.is_check() => said.call_attribute(element, tag, value),
             _ => {}
         }
@@ -182,7 +185,7 @@ impl Event {
 
     /// Whether it is known that the rest of the event is of no use.
     pub(super) fn is_settled(&self) -> bool {
-        !self.said.is_capi2() || self.said.event.is_some_and(|event| !matches!(event, 11 | 30 | 41 | 90))
+        !self.said.is_capi2() || self.said.event.is_some_and(|event| !matches!(event, Ok(11 | 30 | 41 | 90)))
     }
 
     /// What the event is worth; an event without a time has `time_ms`, that of its record.
@@ -282,7 +285,7 @@ impl Said {
     fn field(&mut self, field: Field, text: &str) {
         let filled = || (!text.is_empty()).then(|| text.to_owned());
         match field {
-            Field::EventId => self.event = text.parse().ok(),
+            Field::EventId => self.event = Some(text.parse().map_err(|_| ())),
             Field::Channel => self.channel = filled(),
             Field::Computer => self.computer = filled(),
             Field::ResultText => text.clone_into(&mut self.result_text),
@@ -316,22 +319,22 @@ impl Said {
         }
         // A page that leaves `System` out still names the call.
         let event = self.event.or(match self.call {
-            Some(Tag::CertGetCertificateChain) => Some(11),
-            Some(Tag::CertVerifyCertificateChainPolicy) => Some(30),
-            Some(Tag::CertVerifyRevocation) => Some(41),
-            Some(Tag::X509Objects) => Some(90),
+            Some(Tag::CertGetCertificateChain) => Some(Ok(11)),
+            Some(Tag::CertVerifyCertificateChainPolicy) => Some(Ok(30)),
+            Some(Tag::CertVerifyRevocation) => Some(Ok(41)),
+            Some(Tag::X509Objects) => Some(Ok(90)),
             _ => None,
         });
         match event {
-            Some(event @ (11 | 30 | 41)) => self.check(event),
-            Some(90) => {
+            Some(Ok(event @ (11 | 30 | 41))) => self.check(event),
+            Some(Ok(90)) => {
                 let shown = std::mem::take(&mut self.certificates);
                 let count = shown.len();
                 let named: Vec<CertificateNames> = shown.into_iter().filter_map(Shown::named).collect();
                 Outcome::Certificates { unnamed: count - named.len(), named, past: self.certificates_past }
             }
-            Some(event) => Outcome::Passed(format!("event {event}")),
-            None => Outcome::Rejected("an event without a number"),
+            Some(Ok(event)) => Outcome::Passed(format!("event {event}")),
+            Some(Err(())) | None => Outcome::Rejected("an event without a number"),
         }
     }
 

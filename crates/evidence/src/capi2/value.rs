@@ -66,13 +66,21 @@ fn hex(text: &str) -> Option<u32> {
     is_hex.then(|| u32::from_str_radix(digits, 16).ok())?
 }
 
+/// Nearly all texts of a log are ASCII, and to decode those character by character took a quarter of the whole time.
 fn utf16(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() / 2);
-    let units = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
-    text.extend(char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)));
+    let units = bytes.as_chunks::<2>().0;
+    let mut text = match units.iter().all(|[low, high]| low.is_ascii() && *high == 0) {
+        true => units.iter().map(|[low, _]| char::from(*low)).collect(),
+        false => characters(units),
+    };
     // Strings of a binary log may bring their terminator.
     text.truncate(text.trim_end_matches('\0').len());
     text
+}
+
+fn characters(units: &[[u8; 2]]) -> String {
+    let characters = char::decode_utf16(units.iter().copied().map(u16::from_le_bytes));
+    characters.map(|character| character.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
 }
 
 #[cfg(test)]
@@ -91,6 +99,7 @@ mod tests {
         check(&Value::Escaped("a&amp;b&#x2F;&lt;"), "a&b/<");
         check(&Value::Escaped("&bomb;"), "&bomb;");
         check(&Value::Escaped("R&D"), "R&D");
+        check(&Value::Utf16(b"a\0b\0\0\0"), "ab");
         check(&Value::Utf16(b"a\0\xF6\0\0\0"), "aö");
         check(&Value::Utf16(b"\x3D\xD8\x00\xDE"), "\u{1F600}");
         check(&Value::Utf16(b"a\0\x00\xD8b"), "a\u{FFFD}");
