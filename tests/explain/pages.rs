@@ -1,0 +1,59 @@
+//! The pages that people read, and what a wrong question gets.
+
+use std::path::Path;
+
+use crate::program::{done, run};
+
+fn fleet(path: &Path) {
+    done(path, &["generate", "fleet", "--scenario", "certificate-name-mismatch", "--seed", "3", "-q"]);
+    done(path, &["index", "fleet", "-q"]);
+}
+
+#[test]
+fn a_case_as_text_markdown_and_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    fleet(path);
+    let asked = ["explain", "status:5.7.64", "--since", "2024-03-01"];
+    insta::assert_snapshot!("text", done(path, &asked).out);
+    insta::assert_snapshot!("why", done(path, &[&asked[..], &["--why"]].concat()).out);
+    insta::assert_snapshot!("markdown", done(path, &[&asked[..], &["--markdown"]].concat()).out);
+    insta::assert_snapshot!("json", done(path, &[&asked[..], &["--json"]].concat()).out);
+}
+
+#[test]
+fn without_times_the_last_day_is_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    fleet(path);
+    let page = done(path, &["explain"]).out;
+    assert!(page.contains("the 24 hours before the newest record"), "{page}");
+    // Somebody who names a session of last week wants to hear of that one.
+    let first = done(path, &["search", "status:5.7.64", "--sort", "oldest", "--limit", "1", "--json"]).out;
+    let id = first.split('"').nth(5).unwrap();
+    let page = done(path, &["explain", id]).out;
+    assert!(page.contains("the 24 hours before the last refusal") && page.contains("1 refused session"), "{page}");
+}
+
+#[test]
+fn rules_have_their_documentation() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    insta::assert_snapshot!("list", done(path, &["explain", "--list"]).out);
+    insta::assert_snapshot!("rule", done(path, &["explain", "--rule", "chain-incomplete"]).out);
+    let unknown = run(path, &["explain", "--rule", "chain"]);
+    assert_eq!(unknown.code, Some(2));
+    assert!(unknown.err.contains("the rules are not-a-certificate-fault,"), "{}", unknown.err);
+}
+
+#[test]
+fn nothing_refused_is_exit_code_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let without = run(path, &["explain"]);
+    assert_eq!(without.code, Some(2));
+    assert!(without.err.contains("run 'smtptrail index PATH' first"), "{}", without.err);
+    fleet(path);
+    let nothing = run(path, &["explain", "presented:0000000000000000000000000000000000000000"]);
+    assert_eq!((nothing.code, nothing.out.as_str()), (Some(1), ""), "{}", nothing.err);
+}
