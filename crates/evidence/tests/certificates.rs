@@ -200,6 +200,7 @@ fn damaged_pem() {
     check(odd.as_bytes(), "!33 the Base64 is cut");
     check("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n".as_bytes(), "!27 no Base64");
     check("-----BEGIN CERTIFICATE-----".as_bytes(), "!27 no Base64");
+    check("-----BEGIN CERTIFICATE-----AM".as_bytes(), "!0 nothing but padding");
 }
 
 #[test]

@@ -83,6 +83,9 @@ pub(super) fn read(bytes: &[u8], place: Place, reading: &mut Reading) {
         read_element(&element, place, reading);
         at += element.bytes.len();
     }
+    if at == 0 {
+        reading.reject(place.of(0), "nothing but padding");
+    }
 }
 
 /// Reads what begins here, and no more.
@@ -149,7 +152,7 @@ fn read_choices(certificates: &Element<'_>, place: Place, reading: &mut Reading)
 /// Whether the inside of a `TBSCertificate` begins here. A request and a revocation list differ from a certificate of
 /// version 1 in what follows: a certificate has a number, an algorithm, a name, and two times in a sequence.
 fn begins_as_certificate(bytes: &[u8]) -> bool {
-    if let Some([..=2, INTEGER, ..]) = bytes.strip_prefix(VERSION) {
+    if let Some([0..=2, INTEGER, ..]) = bytes.strip_prefix(VERSION) {
         return true;
     }
     let mut fields = elements(bytes, 0);
