@@ -9,6 +9,7 @@ mod exports;
 mod logs;
 mod queries;
 mod records;
+mod x509;
 
 /// Fails (panics) if something does not hold for the bytes.
 pub type Property = fn(&[u8]);
@@ -20,6 +21,7 @@ pub const PROPERTIES: &[(&str, Property)] = &[
     ("exports", exports::hold),
     ("queries", queries::hold),
     ("records", records::hold),
+    ("x509", x509::hold),
 ];
 
 /// Holds the named property against the bytes.
