@@ -1,16 +1,20 @@
 //! `explain`: why was it refused? Cases, their causes and what to do, from all that the store knows.
 
+mod from;
 mod gather;
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use ::index::{
-    Refusals, Store,
+    Refusals, Store, StoreError,
     query::{Expr, Query, Window},
 };
 use anyhow::bail;
 use clap::Args;
-use diagnose::{Case, Cause, RULES, Refused, cases, judge};
+use diagnose::{Background, Case, Cause, RULES, Refused, cases, judge};
 use smtplog::{Thumbprint, Timestamp};
 
 use super::{open_store, parse_query, say_missing, window::WindowArgs};
@@ -37,6 +41,9 @@ const DEFAULT_MS: i64 = 24 * 3_600_000;
 pub(crate) struct ExplainArgs {
     /// What to explain, as in search: a query, a thumbprint, a session id, an address [default: all refusals]
     query: Vec<String>,
+    /// Explain what you have in hand: a bounce, a queue's last error or a pasted reply; - for standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "query")]
+    from: Option<PathBuf>,
     #[command(flatten)]
     window: WindowArgs,
     /// Explain the rules' weighing: what speaks for each cause and what against it
@@ -70,22 +77,42 @@ pub(crate) fn run(args: &ExplainArgs, settings: &Settings) -> anyhow::Result<Out
         rules::print(&settings.console, *rule)?;
         return Ok(Outcome::Done);
     }
+    if let Some(path) = &args.from {
+        return explain_report(args, path, settings);
+    }
     let query = match args.query.is_empty() {
         true => Query { expr: Expr::All, window: Window::default() },
         false => parse_query(&args.query)?,
     };
     let store = open_store(&settings.store)?;
     let asked = Asked::new(args, &store, query)?;
-    let outcome = asked.explain(args, &store, settings);
+    let outcome = asked.explain(args, Some(&store), settings);
     // The process ends: to unmap and free everything one by one takes as long as to answer.
     std::mem::forget(store);
     outcome
+}
+
+/// Explains what a report leads to. Without a store the report alone has to do.
+fn explain_report(args: &ExplainArgs, path: &Path, settings: &Settings) -> anyhow::Result<Outcome> {
+    let store = match Store::open(&settings.store) {
+        Err(StoreError::NotFound { .. }) => None,
+        opened => Some(opened?),
+    };
+    let from::Led { refusals, reported, how } = from::lead(path, store.as_ref(), &settings.console)?;
+    let is_found = reported.is_empty();
+    let query = Query { expr: Expr::All, window: args.window.window()? };
+    let asked = Asked { query, refusals, reported, because: Some(how) };
+    let outcome = asked.explain(args, store.as_ref(), settings)?;
+    std::mem::forget(store);
+    Ok(if is_found { outcome } else { Outcome::NothingFound })
 }
 
 /// What is asked, and of which time.
 struct Asked {
     query: Query,
     refusals: Refusals,
+    /// Refusals that only a report tells of.
+    reported: Vec<Refused>,
     /// Why that time, if nobody said so.
     because: Option<String>,
 }
@@ -114,25 +141,31 @@ impl Asked {
     fn within(store: &Store, query: Query, window: Window, because: Option<String>) -> anyhow::Result<Asked> {
         let query = query.within(window);
         let refusals = store.refusals(&query, SESSIONS_MAX)?;
-        Ok(Asked { query, refusals, because })
+        Ok(Asked { query, refusals, reported: Vec::new(), because })
     }
 
-    fn explain(self, args: &ExplainArgs, store: &Store, settings: &Settings) -> anyhow::Result<Outcome> {
+    fn explain(self, args: &ExplainArgs, store: Option<&Store>, settings: &Settings) -> anyhow::Result<Outcome> {
         let console = &settings.console;
-        let Asked { query, refusals, because } = self;
+        let Asked { query, refusals, reported, because } = self;
         let missing = refusals.missing;
         say_missing(console, &missing);
         if refusals.total > refusals.sessions.len() as u64 {
             console.warn(&format!("{} sessions match; the newest {SESSIONS_MAX} are explained", refusals.total));
         }
-        let refused: Vec<Refused> = refusals.sessions.into_iter().flat_map(gather::refused).collect();
+        let found = refusals.sessions.into_iter().flat_map(gather::refused);
+        let refused: Vec<Refused> = found.chain(reported).collect();
         let cases = cases(&refused);
-        let background = gather::background(store, &query, &cases)?;
+        let background = match store {
+            Some(store) => gather::background(store, &query, &cases)?,
+            None => Background::default(),
+        };
         let causes: Vec<Vec<Cause>> = cases.iter().map(|case| judge(case, &background)).collect();
         let mut explained: Vec<Explained<'_>> =
             cases.iter().zip(causes).map(|(case, causes)| Explained::new(case, causes, &background)).collect();
-        gather::follow_proxies(store, &mut explained)?;
-        gather::locate_rows(store, &mut explained)?;
+        if let Some(store) = store {
+            gather::follow_proxies(store, &mut explained)?;
+            gather::locate_rows(store, &mut explained)?;
+        }
         let page = Page { cases: &explained, window: query.window, because, why: args.why };
         let style = match (args.json, args.markdown) {
             (true, _) => Style::Json,

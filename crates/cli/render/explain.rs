@@ -67,6 +67,7 @@ impl<'a> Explained<'a> {
             let hub = case.first().session.id();
             facts.push(("proxy", format!("{front_end} presented it for {hub}, whose log has the refusal")));
         }
+        facts.retain(|(_, value)| !value.is_empty());
         facts
     }
 }

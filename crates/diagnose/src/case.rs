@@ -24,6 +24,8 @@ pub struct Refused {
     pub presented: Option<Thumbprint>,
     /// Whether a front end presented it, or would have: the session itself lies behind a proxy.
     pub is_proxied: bool,
+    /// Whether only a report tells of it, so that nothing is known of the session itself.
+    pub is_reported: bool,
 }
 
 impl Refused {
@@ -59,11 +61,11 @@ impl Refused {
             }
         };
         Item {
-            kind: ItemKind::Log,
+            kind: if self.is_reported { ItemKind::Report } else { ItemKind::Log },
             source: source.map(|source| source.file.to_string()).unwrap_or_default(),
             offset: source.map(|source| source.offset),
             text,
-            row: Some((id, sequence)),
+            row: (!self.is_reported).then_some((id, sequence)),
         }
     }
 }

@@ -103,6 +103,8 @@ pub enum ItemKind {
     Capi2,
     /// An entry of a log of the Hybrid Configuration Wizard.
     Hybrid,
+    /// A bounce or another report that somebody got.
+    Report,
 }
 
 impl ItemKind {
@@ -116,6 +118,7 @@ impl ItemKind {
             ItemKind::Certificate => "certificate",
             ItemKind::Capi2 => "capi2",
             ItemKind::Hybrid => "hcw",
+            ItemKind::Report => "report",
         }
     }
 }

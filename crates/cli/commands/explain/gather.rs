@@ -27,7 +27,7 @@ pub(super) fn refused(refusal: Refusal) -> Vec<Refused> {
     let Refusal { session, replies } = refusal;
     if replies.is_empty() {
         let presented = session.presented();
-        return vec![Refused { session, reply: None, presented, is_proxied: false }];
+        return vec![Refused { session, reply: None, presented, is_proxied: false, is_reported: false }];
     }
     let mut seen = BTreeSet::new();
     let mut distinct = replies.into_iter().filter(|(at, presented)| {
@@ -37,7 +37,7 @@ pub(super) fn refused(refusal: Refusal) -> Vec<Refused> {
     let distinct: Vec<_> = distinct.by_ref().collect();
     let of = |(at, presented): (usize, Option<Thumbprint>)| {
         let is_proxied = session.replies[at].presented_via.is_some();
-        Refused { session: session.clone(), reply: Some(at), presented, is_proxied }
+        Refused { session: session.clone(), reply: Some(at), presented, is_proxied, is_reported: false }
     };
     distinct.into_iter().map(of).collect()
 }

@@ -92,7 +92,12 @@ fn presented_nothing(one: &Refused) -> bool {
     let last = session.negotiations.last();
     let is_public = last.is_some_and(|negotiation| negotiation.verb != NegotiationVerb::AnonymousTls);
     let took_place = session.tls.outcome != TlsOutcome::None;
-    session.rebuilt.is_none() && is_public && took_place && !one.is_proxied && session.presented().is_none()
+    session.rebuilt.is_none()
+        && !one.is_reported
+        && is_public
+        && took_place
+        && !one.is_proxied
+        && session.presented().is_none()
 }
 
 /// Whether an inbound connector goes by the sender's address.

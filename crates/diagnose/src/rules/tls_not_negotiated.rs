@@ -90,7 +90,11 @@ fn is_clear(one: &Refused) -> bool {
     let session = &one.session;
     // Of STARTTLS a log of IIS shows the command and nothing of what followed.
     let may_have = session.rebuilt.is_some() && !session.negotiations.is_empty();
-    !may_have && session.tls.outcome == TlsOutcome::None && one.session.presented().is_none() && !one.is_proxied
+    !may_have
+        && !one.is_reported
+        && session.tls.outcome == TlsOutcome::None
+        && one.session.presented().is_none()
+        && !one.is_proxied
 }
 
 /// A connector in a sentence.

@@ -1,0 +1,180 @@
+//! `explain --from`: what a user holds first: a bounce, a delivery status notification, a queue's last error, a pasted
+//! reply. It leads to the sessions, and says something even if these are not in the store.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+    sync::Arc,
+};
+
+use ::index::{
+    Refusals, Store,
+    query::{Query, Window},
+};
+use anyhow::{Context, bail};
+use diagnose::Refused;
+use evidence::report::{Attempt, REPORT_BYTES_MAX, Report, report};
+use smtplog::{
+    Direction, Peer, Reply, ReplySide, Role, Session, SessionId, SourceSpan, Stream, Thumbprint, Timestamp, Tls,
+};
+
+use super::SESSIONS_MAX;
+use crate::console::Console;
+
+/// Time around a moment that a report names: clocks differ, and queues try again.
+const NEAR_MS: i64 = 3_600_000;
+
+/// Recipients and message ids that are looked for.
+const NAMES_MAX: usize = 20;
+
+/// What a report led to.
+pub(super) struct Led {
+    /// The sessions in the store.
+    pub(super) refusals: Refusals,
+    /// What the report itself says, if there are none.
+    pub(super) reported: Vec<Refused>,
+    /// How the sessions were found, or that they were not.
+    pub(super) how: String,
+}
+
+/// Reads a report from a file, or from standard input if it is `-`, and finds its sessions.
+pub(super) fn lead(path: &Path, store: Option<&Store>, console: &Console) -> anyhow::Result<Led> {
+    let report = read(path)?;
+    if report.attempts.is_empty() && report.message_ids.is_empty() {
+        bail!("{}: no SMTP reply and no message id found in it", path.display());
+    }
+    for (by, query) in queries(&report) {
+        let Some(store) = store else { break };
+        let refusals = store.refusals(&query, SESSIONS_MAX)?;
+        if refusals.total > 0 {
+            return Ok(Led { refusals, reported: Vec::new(), how: format!("the sessions found by {by}") });
+        }
+    }
+    let reported: Vec<Refused> = report.attempts.iter().take(1).filter_map(|attempt| refused(attempt, path)).collect();
+    if reported.is_empty() {
+        bail!("{}: the store has none of its sessions, and no SMTP reply stands in it", path.display());
+    }
+    console.warn("the store has none of these sessions; what the report itself says is explained");
+    Ok(Led { refusals: Refusals::default(), reported, how: format!("the report {}", path.display()) })
+}
+
+fn read(path: &Path) -> anyhow::Result<Report> {
+    let mut bytes = Vec::new();
+    let context = || format!("cannot read {}", path.display());
+    let limit = REPORT_BYTES_MAX as u64;
+    match path.as_os_str() == "-" {
+        true => io::stdin().lock().take(limit).read_to_end(&mut bytes).context("cannot read standard input")?,
+        false => File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)).with_context(context)?,
+    };
+    Ok(report(&bytes))
+}
+
+/// What the sessions may be found by, the surest first.
+fn queries(report: &Report) -> Vec<(String, Query)> {
+    let mut queries = Vec::new();
+    let mut add = |by: String, text: &str, window: Window| {
+        if let Ok(query) = Query::parse(text) {
+            queries.push((by, query.within(window)));
+        }
+    };
+    for peer in report.attempts.iter().filter_map(|attempt| attempt.peer.as_ref()) {
+        if let Some(session) = &peer.session {
+            add(format!("the peer's session id {session}"), &format!("peer_session:{session}"), Window::default());
+        }
+    }
+    for id in report.message_ids.iter().take(NAMES_MAX) {
+        add(format!("message id {id}"), &format!("message_id:{}", quoted(id)), Window::default());
+    }
+    for attempt in &report.attempts {
+        let Some(status) = attempt.status.as_deref() else { continue };
+        let window = attempt.peer.as_ref().and_then(|peer| peer.time_ms).map_or_else(Window::default, around);
+        for recipient in report.recipients.iter().take(NAMES_MAX) {
+            let text = format!("status:{status} to:{}", quoted(recipient));
+            add(format!("recipient {recipient} and status {status}"), &text, window);
+        }
+        if let Some(ip) = &attempt.ip {
+            add(format!("address {ip} and status {status}"), &format!("status:{status} remote:{}", quoted(ip)), window);
+        }
+    }
+    queries
+}
+
+fn around(time_ms: i64) -> Window {
+    Window { since: Some(Timestamp(time_ms - NEAR_MS)), until: Some(Timestamp(time_ms + NEAR_MS)) }
+}
+
+fn quoted(value: &str) -> String {
+    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// A session of which nothing is known but the reply that the report has.
+fn refused(attempt: &Attempt, path: &Path) -> Option<Refused> {
+    let time = Timestamp(attempt.peer.as_ref().and_then(|peer| peer.time_ms).unwrap_or(0));
+    let thumbprint = attempt.thumbprint.as_deref().and_then(Thumbprint::from_paste);
+    let peer = attempt.peer.as_ref().map(|peer| Peer {
+        host: peer.host.as_str().into(),
+        time: peer.time_ms.map(Timestamp),
+        session: peer.session.as_deref().and_then(|id| SessionId::from_hex(id.as_bytes())),
+    });
+    let reply = Reply {
+        time,
+        sequence: 0,
+        side: ReplySide::Remote,
+        code: attempt.code.or_else(|| code_of(attempt.status.as_deref()?))?,
+        status: attempt.status.as_deref().map(Into::into),
+        text: attempt.text.as_str().into(),
+        attr: attempt.attr.as_deref().map(Into::into),
+        peer,
+        thumbprint,
+        to: None,
+        presented: None,
+        received: None,
+        presented_via: None,
+    };
+    let session = session(time, reply, attempt, path);
+    Some(Refused { session, reply: Some(0), presented: None, is_proxied: false, is_reported: true })
+}
+
+fn session(time: Timestamp, reply: Reply, attempt: &Attempt, path: &Path) -> Session {
+    let stream = Stream { server: "unknown".into(), role: Role::Unknown, direction: Direction::Send };
+    let file = Arc::from(path.display().to_string());
+    let text = |text: &Option<String>| text.as_deref().map(Into::into);
+    Session {
+        stream: Arc::new(stream),
+        session: SessionId(0),
+        repeated: false,
+        connector: "".into(),
+        started: time,
+        ended: None,
+        last: time,
+        complete: false,
+        local: None,
+        remote: text(&attempt.ip),
+        remote_name: text(&attempt.host),
+        helo: None,
+        egress_ip: None,
+        tls: Tls::default(),
+        negotiations: Vec::new(),
+        replies: vec![reply],
+        messages: Vec::new(),
+        proxy: Vec::new(),
+        auth: None,
+        errors: Vec::new(),
+        tarpit_ms: 0,
+        records: 0,
+        repeated_sequences: 0,
+        sources: vec![SourceSpan { file, identity: [0; 32], offset: 0, length: 0 }],
+        rows_hash: 0,
+        rebuilt: None,
+    }
+}
+
+/// The reply code that goes with a status whose code is not written.
+fn code_of(status: &str) -> Option<u16> {
+    match status.as_bytes().first()? {
+        b'4' => Some(450),
+        b'5' => Some(550),
+        _ => None,
+    }
+}
