@@ -7,6 +7,7 @@ use crate::{
     certificates::CertificateFiles,
     exports::Exports,
     fact::{Fact, Found},
+    hcw::{HybridLog, HybridXml},
 };
 
 /// A kind of evidence.
@@ -25,6 +26,8 @@ pub trait Kind: Sync {
 pub const KINDS: &[&dyn Kind] = &[
     &Capi2Evtx,
     &Capi2Xml,
+    &HybridLog,
+    &HybridXml,
     &Exports,
     // Last: other texts may quote a certificate.
     &CertificateFiles,

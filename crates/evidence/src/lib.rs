@@ -10,6 +10,7 @@ mod certificates;
 pub mod chain;
 mod exports;
 pub mod fact;
+mod hcw;
 pub mod kinds;
 pub mod names;
 pub mod text;
