@@ -63,15 +63,21 @@ impl Kind for Exports {
             return reading.reject(0, "no object of a known type");
         };
         let decoded = decode(document.bytes);
-        let mut places = decoded.places();
-        for (count, part) in shape.parts(&decoded.text, source(document)).enumerate() {
+        let (text, begin) = behind_marks(&decoded.text);
+        let (mut places, mut offset) = (decoded.places(), 0);
+        for (count, part) in shape.parts(text, source(document)).enumerate() {
             if count == PARTS_MAX {
-                return reading
-                    .reject(document.bytes.len() as u64, format!("more than {PARTS_MAX} objects or other parts"));
+                return reading.reject(offset, format!("more than {PARTS_MAX} objects and other parts"));
             }
             match part {
-                Part::Object(object) => keep(places.offset(object.at), object, reading),
-                Part::Rejected { at, why } => reading.reject(places.offset(at), why),
+                Part::Object(object) => {
+                    offset = places.offset(begin + object.at);
+                    keep(offset, object, reading);
+                }
+                Part::Rejected { at, why } => {
+                    offset = places.offset(begin + at);
+                    reading.reject(offset, why);
+                }
                 Part::Passed(what) => reading.pass(what),
             }
         }
@@ -81,7 +87,7 @@ impl Kind for Exports {
 /// The shape of a file that is an export of something known.
 fn shape(document: &Document<'_>) -> Option<Shape> {
     let head = decode(document.bytes.get(..HEAD_BYTES).unwrap_or(document.bytes));
-    let (text, source) = (head.text.as_ref(), source(document));
+    let ((text, _), source) = (behind_marks(&head.text), source(document));
     let shape = match text.trim_start() {
         _ if clixml::is_clixml(text) => return Some(Shape::Clixml),
         _ if json::is_json(text) => Shape::Json,
@@ -91,6 +97,12 @@ fn shape(document: &Document<'_>) -> Option<Shape> {
     };
     let is_known = |part: Part| matches!(part, Part::Object(object) if types::of_or_hinted(&object).is_some());
     shape.parts(text, source).any(is_known).then_some(shape)
+}
+
+/// The text behind its byte order marks, and where it begins: a file that was converted twice has a second one.
+fn behind_marks(text: &str) -> (&str, usize) {
+    let inner = text.trim_start_matches('\u{FEFF}');
+    (inner, text.len() - inner.len())
 }
 
 /// A file's name, if it speaks of a known type: `Get-InboundConnector.csv`. It helps where properties say too little.

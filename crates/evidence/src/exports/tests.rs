@@ -38,6 +38,7 @@ fn all_shapes_in_all_encodings() {
     for (text, at) in [(clixml, 6), (json, 1), (csv, 31), (list, 0)] {
         check("x", text.as_bytes(), &[(at, "Köln")]);
         check("x", format!("\u{FEFF}{text}").as_bytes(), &[(at + 3, "Köln")]);
+        check("x", format!("\u{FEFF}\u{FEFF}{text}").as_bytes(), &[(at + 6, "Köln")]);
         check("x", &utf16(text), &[(at * 2 + 2, "Köln")]);
         check("x", &utf16(text)[2..], &[(at * 2, "Köln")]);
     }
@@ -137,4 +138,5 @@ fn limits_are_counted() {
     let mut reading = Reading::default();
     Exports.read(&document("x", parts.as_bytes()), &mut reading);
     assert_eq!((reading.passed.values().sum::<u64>(), reading.rejected), (PARTS_MAX as u64, 1));
+    assert_eq!(reading.rejections[0].0, 0, "no object was found behind the first line");
 }
