@@ -48,6 +48,15 @@ impl<'a> Explained<'a> {
     /// What the refused sessions have in common, as label and value.
     fn facts(&self) -> Vec<(&'static str, String)> {
         let case = self.case;
+        if case.first().is_reported {
+            let session = &case.first().session;
+            let refused_by = session.remote_name.as_deref().or(session.remote.as_deref()).unwrap_or_default();
+            let time = if case.from.0 == 0 { String::new() } else { format!("{} UTC", moment(case.from)) };
+            return [("refused by", refused_by.to_owned()), ("time", time)]
+                .into_iter()
+                .filter(|(_, value)| !value.is_empty())
+                .collect();
+        }
         let presented = match (case.presented, &self.name) {
             (Some(presented), Some(name)) => format!("{presented}  {name}"),
             (Some(presented), None) => presented.to_string(),
@@ -149,9 +158,11 @@ impl Page<'_> {
             (Some(since), Some(until)) => format!("{} to {} UTC", moment(since), moment(until)),
             (Some(since), None) => format!("since {} UTC", moment(since)),
             (None, Some(until)) => format!("until {} UTC", moment(until)),
-            (None, None) => "all times".to_owned(),
+            (None, None) => String::new(),
         };
         match &self.because {
+            Some(because) if time.is_empty() => because.clone(),
+            None if time.is_empty() => "all times".to_owned(),
             Some(because) => format!("{time}: {because}"),
             None => time,
         }

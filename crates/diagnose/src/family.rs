@@ -45,7 +45,13 @@ pub fn family(reply: &Reply) -> Family {
             Family::Attribution
         }
         _ if says("banned sending ip") || says("access denied, banned") => Family::Blocked,
-        Some(level) if level.is_tls() || (level.may_be_tls() && (says("tls") || says("certificate"))) => Family::Tls,
+        Some(level)
+            if level.is_tls()
+                || (level.may_be_tls()
+                    && ["tls", "certificate", "subjectmismatch", "untrusted"].iter().any(|word| says(word))) =>
+        {
+            Family::Tls
+        }
         _ if says("tls 1.0") || says("tls 1.2") => Family::Tls,
         _ if says("starttls") && (says("required") || says("must issue")) => Family::Tls,
         _ if ["5.7.57", "5.7.367"].contains(&status) => Family::Relay,
@@ -78,7 +84,6 @@ impl Level {
     fn is_tls(self) -> bool {
         match self.subject {
             7 => self.detail == 5 || (320..=325).contains(&self.detail),
-            4 => [316, 317].contains(&self.detail),
             _ => false,
         }
     }
@@ -87,7 +92,7 @@ impl Level {
     fn may_be_tls(self) -> bool {
         match self.subject {
             7 => [0, 3, 10].contains(&self.detail),
-            4 => [395, 0].contains(&self.detail),
+            4 => [0, 316, 317, 395].contains(&self.detail),
             _ => false,
         }
     }

@@ -9,7 +9,10 @@ use evidence::{
     names::{CertificateName, certificate_matches, same_dn},
 };
 
-use super::{Documentation, Rule, listed, missing_certificate, missing_inbound, quoted, then, wizard};
+use super::{
+    Documentation, Rule, listed, missing_certificate, missing_inbound, no_certificate_presented::is_on_premises,
+    quoted, then, wizard,
+};
 use crate::{
     background::{Background, Shown},
     case::Case,
@@ -142,10 +145,9 @@ fn by_connectors(
 
 /// Whether a connector's certificate name has a part in refusals of this kind.
 fn concerns(connector: &Connector, case: &Case<'_>) -> bool {
-    let kind = connector.text("ConnectorType").unwrap_or("OnPremises");
     match case.status {
         Some("5.7.51") => connector.flag("RestrictDomainsToCertificate") != Some(false),
-        _ => kind.eq_ignore_ascii_case("OnPremises"),
+        _ => is_on_premises(connector),
     }
 }
 

@@ -100,9 +100,15 @@ fn presented_nothing(one: &Refused) -> bool {
         && session.presented().is_none()
 }
 
+/// Whether an inbound connector is for the organisation's own servers. Windows PowerShell 5.1 writes the type as a number
+/// into JSON, in which a partner's is 2.
+pub(super) fn is_on_premises(connector: &evidence::fact::Connector) -> bool {
+    connector.text("ConnectorType").is_none_or(|kind| !kind.eq_ignore_ascii_case("Partner") && kind != "2")
+}
+
 /// Whether an inbound connector goes by the sender's address.
 pub(crate) fn identifies_by_address(connector: &evidence::fact::Connector) -> bool {
-    let is_on_premises = connector.text("ConnectorType").is_none_or(|kind| kind.eq_ignore_ascii_case("OnPremises"));
+    let is_on_premises = is_on_premises(connector);
     let has_addresses = connector.value("SenderIPAddresses").is_some_and(|value| !value.items().is_empty());
     is_on_premises && has_addresses && connector.text("TlsSenderCertificateName").is_none()
 }
