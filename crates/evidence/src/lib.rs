@@ -13,8 +13,10 @@ pub mod fact;
 mod hcw;
 pub mod kinds;
 pub mod names;
+pub mod report;
 pub mod text;
 pub mod x509;
 
 pub use fact::{Fact, Found};
 pub use kinds::{Document, KINDS, Kind, Reading, read};
+pub use report::{Attempt, Peer, Report, report};
