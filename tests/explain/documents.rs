@@ -234,7 +234,7 @@ fn chain_is_not_sent_by_iis() {
         row("09:00:02", "Response", "-", "221+2.0.0+Service+closing+transmission+channel"),
     ]
     .concat();
-    write(folder.path(), "LogFiles/SMTPSVC1/ex240311.log", log);
+    write(folder.path(), "CORP-SMTP1/LogFiles/SMTPSVC1/ex240311.log", log);
     write(folder.path(), "event.xml", event("CORP-SMTP1.contoso.com", NEW, "*.contoso.com"));
     let case = explained(folder.path(), "5.7.64");
     let first = &case["causes"][0];
