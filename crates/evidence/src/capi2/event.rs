@@ -158,7 +158,7 @@ impl Event {
         match (element, tag) {
             (Tag::Provider, Tag::Name) => said.provider = value.filled(),
             (Tag::Provider, Tag::Guid) => said.guid = value.filled(),
-            (Tag::TimeCreated, Tag::SystemTime) => said.time_ms = value.time_ms(),
+            (Tag::TimeCreated, Tag::Time) => said.time_ms = value.time_ms(),
             (Tag::Certificate, _) => said.certificate_attribute(is_of_chain, parent, tag, value),
             (Tag::ErrorStatus, _) if parent == Tag::TrustStatus && is_of_chain => {
                 said.trust_attribute(name, tag, value)
@@ -312,7 +312,7 @@ impl Said {
         }
     }
 
-    fn outcome(mut self) -> Outcome {
+    fn outcome(self) -> Outcome {
         let is_named = self.channel.is_some() || self.provider.is_some() || self.guid.is_some();
         if !self.is_capi2() || !(is_named || self.call.is_some()) {
             return Outcome::Passed("event of another channel".to_owned());
@@ -327,20 +327,24 @@ impl Said {
         });
         match event {
             Some(Ok(event @ (11 | 30 | 41))) => self.check(event),
-            Some(Ok(90)) => {
-                let shown = std::mem::take(&mut self.certificates);
-                let count = shown.len();
-                let named: Vec<CertificateNames> = shown.into_iter().filter_map(Shown::named).collect();
-                Outcome::Certificates { unnamed: count - named.len(), named, past: self.certificates_past }
-            }
+            Some(Ok(90)) => self.certificates(),
             Some(Ok(event)) => Outcome::Passed(format!("event {event}")),
             Some(Err(())) | None => Outcome::Rejected("an event without a number"),
         }
     }
 
+    fn certificates(self) -> Outcome {
+        let count = self.certificates.len();
+        if count == 0 {
+            return Outcome::Passed(without_certificate(90));
+        }
+        let named: Vec<CertificateNames> = self.certificates.into_iter().filter_map(Shown::named).collect();
+        Outcome::Certificates { unnamed: count - named.len(), named, past: self.certificates_past }
+    }
+
     fn check(self, event: u16) -> Outcome {
         let Some(thumbprint) = self.leaf else {
-            return Outcome::Passed(format!("event {event} without a certificate"));
+            return Outcome::Passed(without_certificate(event));
         };
         let Some(time_ms) = self.time_ms else {
             return Outcome::Rejected("an event without a time");
@@ -403,6 +407,10 @@ impl Shown {
             services: None,
         })
     }
+}
+
+fn without_certificate(event: u16) -> String {
+    format!("event {event} without a certificate")
 }
 
 /// The thumbprint in `9617...508F.cer`; other endings are lists of revoked certificates and answers about them.

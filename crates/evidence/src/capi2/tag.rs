@@ -44,7 +44,7 @@ pub(super) enum Tag {
     // Attributes of `System`.
     Guid,
     Name,
-    SystemTime,
+    Time,
     /// Any other.
     Other,
 }
@@ -87,7 +87,7 @@ impl Tag {
             "SubjectAltName" => Tag::SubjectAltName,
             "Guid" => Tag::Guid,
             "Name" => Tag::Name,
-            "SystemTime" => Tag::SystemTime,
+            "SystemTime" => Tag::Time,
             _ => Tag::Other,
         }
     }

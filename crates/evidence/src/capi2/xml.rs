@@ -167,8 +167,8 @@ fn edge(text: &str, at: usize) -> Option<(usize, Edge)> {
     /// Prefixes are short; a colon far behind a `<` is no prefix's.
     const PREFIX_BYTES_MAX: usize = 32;
 
-    let behind = text.as_bytes().get(at + EVENT.len())?;
-    if !(behind.is_ascii_whitespace() || matches!(behind, b'>' | b'/')) {
+    let behind = &text[at + EVENT.len()..];
+    if !behind.starts_with([' ', '\t', '\r', '\n', '>', '/']) {
         return None;
     }
     let mut before = &text[..at];
@@ -177,7 +177,8 @@ fn edge(text: &str, at: usize) -> Option<(usize, Edge)> {
         before = &prefixed[..prefixed.len() - prefix];
     }
     match before.strip_suffix("</") {
-        Some(before) => Some((before.len(), Edge::End)),
+        // An end tag that is cut must not reach into the next event.
+        Some(before) => behind.trim_ascii_start().starts_with('>').then_some((before.len(), Edge::End)),
         None => before.strip_suffix('<').map(|before| (before.len(), Edge::Start)),
     }
 }
@@ -350,6 +351,8 @@ mod tests {
             good.replace("<Event>", "<Event xmlns='http://schemas.microsoft.com/win/2004/08/events/event'>");
         check(&namespaced, &[(0, ONE)], &[], &[]);
         let cut = good.strip_suffix("</Event>").unwrap();
+        check(format!("{cut}</Event{good}"), &[(length - 1, ONE)], &[], &[(0, "markup that is no XML")]);
+        check(format!("{cut}</Event\r\n>{good}"), &[(0, TWO)], &[], &[]);
         check(format!("{cut}{good}"), &[(length - 8, ONE)], &[], &[(0, "an event without its end")]);
         check(format!("{good}{cut}"), &[(0, ONE)], &[], &[(length, "an event without its end")]);
     }
@@ -483,7 +486,7 @@ mod tests {
         let many = certificate.repeat(super::super::event::CERTIFICATES_MAX + 2);
         let past = [("certificate named before", 255), ("certificate past the limit of an event", 2)];
         check(objects(&many), &[(0, names)], &past, &[]);
-        check(objects(""), &[], &[], &[]);
+        check(objects(""), &[], &[("event 90 without a certificate", 1)], &[]);
     }
 
     #[test]
