@@ -3,9 +3,11 @@
 //! libFuzzer searches for bytes that break them (`scripts/fuzz`), and `tests/fuzz_corpus.rs` replays
 //! the inputs in `fuzz/corpus` through the same functions.
 
+mod capi2;
 mod certificates;
 mod decompression;
 mod exports;
+mod evtx;
 mod logs;
 mod queries;
 mod records;
@@ -16,9 +18,11 @@ pub type Property = fn(&[u8]);
 
 /// Every property, under the name of its fuzz target and its folder in `fuzz/corpus`.
 pub const PROPERTIES: &[(&str, Property)] = &[
+    ("capi2", capi2::hold),
     ("certificates", certificates::hold),
     ("decompression", decompression::hold),
     ("exports", exports::hold),
+    ("evtx", evtx::hold),
     ("queries", queries::hold),
     ("records", records::hold),
     ("x509", x509::hold),
