@@ -6,11 +6,13 @@
 mod capi2;
 mod certificates;
 mod decompression;
-mod exports;
 mod evtx;
+mod exports;
+mod hcw;
 mod logs;
 mod queries;
 mod records;
+mod reports;
 mod x509;
 
 /// Fails (panics) if something does not hold for the bytes.
@@ -21,10 +23,12 @@ pub const PROPERTIES: &[(&str, Property)] = &[
     ("capi2", capi2::hold),
     ("certificates", certificates::hold),
     ("decompression", decompression::hold),
-    ("exports", exports::hold),
     ("evtx", evtx::hold),
+    ("exports", exports::hold),
+    ("hcw", hcw::hold),
     ("queries", queries::hold),
     ("records", records::hold),
+    ("reports", reports::hold),
     ("x509", x509::hold),
 ];
 
