@@ -13,7 +13,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::program::{done, run};
+use crate::program::{done, generate, run};
 
 /// How much evidence lies beside the logs.
 const LEVELS: [&str; 3] = ["full", "partial", "none"];
@@ -23,7 +23,7 @@ fn planted_causes_are_found_and_nothing_else_is_claimed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     for level in LEVELS {
-        done(path, &["generate", level, "--scenario", "all", "--evidence", level, "-q"]);
+        generate(path, level, &format!("--scenario all --evidence {level} -q"));
     }
     let fleets: Vec<String> = LEVELS.iter().flat_map(|level| names(path, level)).collect();
     let scenarios: BTreeSet<&str> = fleets.iter().filter_map(|fleet| fleet.split('/').nth(1)).collect();
@@ -104,7 +104,7 @@ fn planted(group: &Value, level: &str, cases: &[Value]) -> Option<String> {
         let expected = group["expect"].as_array().unwrap().iter().filter(|_| level == "full");
         let lacking: Vec<&str> = expected
             .filter_map(Value::as_str)
-            .filter(|expected| !text.contains(&serde_json::to_string(expected).unwrap().trim_matches('"')[..]))
+            .filter(|expected| !text.contains(serde_json::to_string(expected).unwrap().trim_matches('"')))
             .collect();
         if !lacking.is_empty() {
             return Some(format!("the explanation lacks {lacking:?}"));

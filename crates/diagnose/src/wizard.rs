@@ -53,9 +53,15 @@ fn called(exhibit: &Exhibit) -> Option<(Exhibit, bool)> {
     Some((Exhibit { fact: Fact::Connector(connector), ..exhibit.clone() }, !is_whole))
 }
 
+/// A comparison table: its file, its title, and whether it shows what is after the wizard's changes.
+type Table<'a> = (String, &'a str, bool);
+
+/// A row of a table, and the property that it shows.
+type Row<'a> = (&'a Exhibit, Property);
+
 /// Tables show one property a row; those of one table lie together.
 fn compared(exhibits: &[Exhibit]) -> Vec<Exhibit> {
-    let mut tables: BTreeMap<(String, &str, bool), Vec<(&Exhibit, Property)>> = BTreeMap::new();
+    let mut tables: BTreeMap<Table<'_>, Vec<Row<'_>>> = BTreeMap::new();
     for exhibit in exhibits {
         let Some(HybridEntry::Comparison { title, after, name, actual, .. }) = hybrid(exhibit).map(|one| &one.entry)
         else {
@@ -71,7 +77,7 @@ fn compared(exhibits: &[Exhibit]) -> Vec<Exhibit> {
     tables.into_iter().filter_map(|((_, title, _), rows)| table(title, rows)).collect()
 }
 
-fn table(title: &str, rows: Vec<(&Exhibit, Property)>) -> Option<Exhibit> {
+fn table(title: &str, rows: Vec<Row<'_>>) -> Option<Exhibit> {
     let (_, kind) = TABLES.into_iter().find(|(end, _)| title.ends_with(end))?;
     let (first, _) = *rows.first().map(|(exhibit, property)| (exhibit, property)).as_ref()?;
     let (origin, offset) = (Arc::clone(&first.origin), first.offset);

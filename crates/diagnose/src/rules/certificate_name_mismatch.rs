@@ -116,7 +116,7 @@ fn by_connectors(
         let text = format!("{}: TlsSenderCertificateName {expected}", one.fact.name);
         cause.evidence.push(one.item(text));
     }
-    cause.evidence.push(view.item(format!("certificate {thumbprint} is for {}", listed(names))));
+    cause.evidence.push(view.item(format!("{thumbprint} is for {}", listed(names))));
     cause.evidence.push(case.first().item());
     let servers = listed(&case.servers);
     let name = names.first().map_or("", String::as_str);
@@ -181,7 +181,7 @@ fn by_predecessor(
         weight,
         format!("until {} {} presented one for {}", change.before.last, change.now.server, listed(&old)),
     );
-    cause.evidence.push(before.item(format!("certificate {} was for {}", before.thumbprint, listed(&old))));
+    cause.evidence.push(before.item(format!("{} was for {}", before.thumbprint, listed(&old))));
     if !cause.says.is_empty() {
         return;
     }

@@ -37,9 +37,7 @@ impl Rule for SendConnectorPinsAnotherCertificate {
         if !matches!(case.family, Family::Attribution | Family::Tls) || !case.is_outbound() {
             return None;
         }
-        let Some(connector) = background.send_connector(case.connector) else {
-            return None;
-        };
+        let connector = background.send_connector(case.connector)?;
         let text = connector.fact.text("TlsCertificateName")?;
         let named = CertificateName::parse(text)?;
         let view = background.certificate(presented);
@@ -68,7 +66,7 @@ impl Rule for SendConnectorPinsAnotherCertificate {
             cause.weigh(8, format!("inbound connector {} expects the named one", one.fact.name));
         }
         cause.evidence.push(connector.item(format!("{}: TlsCertificateName {text}", connector.fact.name)));
-        cause.evidence.push(view.item(format!("certificate {presented} is of {subject}")));
+        cause.evidence.push(view.item(format!("{presented} is of {subject}")));
         cause.evidence.push(case.first().item());
         let servers = listed(&case.servers);
         cause.says = format!(
