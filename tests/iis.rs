@@ -343,6 +343,11 @@ fn a_refusal_is_found_and_shown() {
     let shown = done(path, &["show", id]).out;
     assert!(shown.contains("✗ refused") && shown.contains("→ command"), "{shown}");
     assert!(shown.contains("medium confidence"), "{shown}");
+    let received = done(path, &["search", "server:RELAYS direction:receive code:550", "--json", "--limit", "1"]).out;
+    let received: serde_json::Value = serde_json::from_str(&received).unwrap();
+    let marked = done(path, &["show", received["id"].as_str().unwrap()]).out;
+    let marked: Vec<&str> = marked.lines().filter(|line| line.starts_with('✗') || line.starts_with('→')).collect();
+    assert!(marked.len() == 1 && marked[0].contains("RCPT TO:<c@d.example>  550 client.example"), "{marked:?}");
     let raw = done(path, &["show", id, "--raw"]).out;
     assert!(raw.lines().count() as u64 == session["records"].as_u64().unwrap());
     assert!(raw.lines().all(|line| day().contains(line)), "{raw}");

@@ -216,13 +216,15 @@ fn marks(session: &Session, rows: &[TranscriptRow]) -> Vec<Mark> {
     }
     let (command, answer) = match session.stream.direction {
         Direction::Send => (Event::Sent, Event::Received),
+        // Without session ids a log has the answer in the command's own row.
+        Direction::Receive if session.rebuilt.is_some() => (Event::Received, Event::Received),
         Direction::Receive => (Event::Received, Event::Sent),
     };
     for reply in &session.replies {
         let is_refusal = |row: &TranscriptRow| row.sequence == reply.sequence && row.event == answer;
         let Some(at) = rows.iter().position(is_refusal) else { continue };
         marks[at] = Mark::Refused;
-        let Some(to) = reply.to.as_deref() else { continue };
+        let Some(to) = reply.to.as_deref().filter(|_| command != answer) else { continue };
         let is_command = |row: &TranscriptRow| row.event == command && String::from_utf8_lossy(&row.data) == to;
         if let Some(at) = rows[..at].iter().rposition(is_command) {
             marks[at] = Mark::Command;
