@@ -46,6 +46,8 @@ pub struct Wanted {
     pub session: SessionId,
     /// Which rows of a file with both directions; all that is wanted of one source has the same.
     pub direction: Direction,
+    /// Whether the session begins there, so that rows which have no numbers can be counted.
+    pub is_first: bool,
     /// Decompressed offset of the first row.
     pub offset: u64,
     /// Bytes up to the end of the last row.
@@ -54,7 +56,8 @@ pub struct Wanted {
 
 /// A row as it stands in the log, borrowed from the buffer that it was read into.
 pub struct OriginalRow<'a> {
-    /// What it says.
+    /// What it says. Where the log has no numbers, its number is its place in the session, or the greatest of all if the
+    /// session begins in another source.
     pub row: Row<'a>,
     /// The line without its end.
     pub raw: &'a [u8],
@@ -148,6 +151,8 @@ fn read(stream: &mut dyn Read, wanted: &[Wanted], found: impl FnMut(usize, &Orig
 struct Search<'w, F> {
     wanted: &'w [Wanted],
     by_session: FxHashMap<SessionId, Vec<usize>>,
+    /// For each of `wanted` the number of its next row.
+    next_numbers: Vec<u32>,
     /// The bytes that hold all wanted rows.
     begin: u64,
     end: u64,
@@ -166,6 +171,7 @@ impl<'w, F: FnMut(usize, &OriginalRow<'_>)> Search<'w, F> {
         Search {
             wanted,
             by_session,
+            next_numbers: wanted.iter().map(|wanted| if wanted.is_first { 0 } else { u32::MAX }).collect(),
             begin: wanted.iter().map(|wanted| wanted.offset).min().unwrap_or(0),
             end: wanted.iter().map(Wanted::end).max().unwrap_or(0),
             format: None,
@@ -215,10 +221,13 @@ impl<'w, F: FnMut(usize, &OriginalRow<'_>)> Search<'w, F> {
             if (wanted.offset..wanted.end()).contains(&at) {
                 let raw = line.strip_suffix(b"\n").unwrap_or(line);
                 let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
-                (self.found)(
-                    place,
-                    &OriginalRow { row, raw, offset: at, span: fragment.span, compact: &fragment.rows },
-                );
+                let row = match fragment.span.rebuilt {
+                    Some(_) => row.numbered(self.next_numbers[place]),
+                    None => row,
+                };
+                self.next_numbers[place] = self.next_numbers[place].saturating_add(1);
+                let (span, compact) = (fragment.span, &fragment.rows[..]);
+                (self.found)(place, &OriginalRow { row, raw, offset: at, span, compact });
             }
         }
         self.fragments.recycle(fragment.rows);
@@ -228,8 +237,13 @@ impl<'w, F: FnMut(usize, &OriginalRow<'_>)> Search<'w, F> {
 impl Wanted {
     /// What of a session lies in one of its sources.
     pub fn of(session: &Session, span: &SourceSpan) -> Wanted {
-        let direction = session.stream.direction;
-        Wanted { session: session.session, direction, offset: span.offset, length: span.length }
+        Wanted {
+            session: session.session,
+            direction: session.stream.direction,
+            is_first: session.sources.first() == Some(span),
+            offset: span.offset,
+            length: span.length,
+        }
     }
 
     /// Decompressed offset after the last row.
@@ -290,7 +304,7 @@ impl Transcript {
         // Parts in several sources have ranges of sequence numbers that do not overlap; within a source rows keep
         // their order, because their numbers never fall.
         self.rows.sort_by_key(|row| row.sequence);
-        // Those of a log without numbers stay as they were read, a source after the other, and are numbered by place.
+        // Those of a log without numbers stay as they were read, a source after the other; all of them are known now.
         let without_numbers = self.rows.iter_mut().enumerate().filter(|(_, row)| row.span.rebuilt.is_some());
         without_numbers.for_each(|(place, row)| row.sequence = u32::try_from(place).unwrap_or(u32::MAX));
     }

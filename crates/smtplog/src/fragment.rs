@@ -198,7 +198,7 @@ pub struct Row<'a> {
 
 impl<'a> Row<'a> {
     /// The same row under another number, for logs whose rows have none.
-    pub(crate) fn numbered(self, sequence: u32) -> Row<'a> {
+    pub fn numbered(self, sequence: u32) -> Row<'a> {
         Row { sequence, ..self }
     }
 
