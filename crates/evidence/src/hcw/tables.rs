@@ -22,6 +22,9 @@ const EMPTY: &str = "(empty)";
 /// Columns of the widest table are ten; a line of more marks is text.
 const COLUMNS_MAX: usize = 64;
 
+/// Bytes of a row that was cut into lines. The longest cells, lists of domains, have some kilobytes.
+const ROW_BYTES_MAX: usize = 64 << 10;
+
 /// A table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Table {
@@ -154,7 +157,8 @@ impl Table {
     }
 }
 
-/// The row that begins at a line, and the number of the line after it.
+/// The row that begins at a line, and the number of the line after it. One past [`ROW_BYTES_MAX`] has no cells, so that
+/// it fits no table and is counted.
 fn row(lines: &[Line<'_>], begin: usize, columns: Option<usize>) -> (Vec<String>, usize) {
     let mut text = lines[begin].text.to_owned();
     let mut at = begin;
@@ -162,8 +166,11 @@ fn row(lines: &[Line<'_>], begin: usize, columns: Option<usize>) -> (Vec<String>
         && let Some(next) = lines.get(at + 1)
         && goes_on(&text, next.text, columns)
     {
-        text.push_str(next.text);
         at += 1;
+        if text.len() + next.text.len() > ROW_BYTES_MAX {
+            return (Vec::new(), at + 1);
+        }
+        text.push_str(next.text);
     }
     (cells(&text), at + 1)
 }
@@ -317,5 +324,8 @@ mod tests {
     fn rows_that_do_not_fit_are_counted() {
         let tables = read("T\nName | Equals | Actual | Expected\nA | True\nB | True | 1 | 1\n", &[]);
         assert_eq!((tables.len(), tables[0].rejected, tables[0].row_count()), (1, 1, 1));
+        let long = format!("T\nName | Equals | Actual | Expected\nA | True | 1 | x\n{}\n", "y".repeat(ROW_BYTES_MAX));
+        let tables = read(&long, &[2]);
+        assert_eq!((tables.len(), tables[0].rejected, tables[0].row_count()), (1, 1, 0));
     }
 }

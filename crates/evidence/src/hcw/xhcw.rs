@@ -173,8 +173,8 @@ fn fragment(text: &str) -> Result<Fragment, (usize, String)> {
             }
             Event::End(_) => _ = parser.path.pop(),
             Event::Comment(comment) => parser.comment(&comment),
-            Event::Text(text) => parser.text(&text),
-            Event::CData(text) => parser.text(&text),
+            Event::Text(text) => parser.text(&text).map_err(|why| (at, why))?,
+            Event::CData(text) => parser.text(&text).map_err(|why| (at, why))?,
             Event::DocType(_) => return Err((at, "a document type declaration".to_owned())),
             Event::GeneralRef(reference) => parser.reference(&reference),
             Event::Decl(_) | Event::PI(_) => {}
@@ -286,17 +286,15 @@ impl Parser {
     }
 
     /// Text is what a warning says, or the item of a list.
-    fn text(&mut self, text: &str) {
+    fn text(&mut self, text: &str) -> Result<(), String> {
         let text = text.trim();
-        if text.is_empty() {
-            return;
-        }
         match self.path.last() {
+            _ if text.is_empty() => {}
             Some(Element::Message) => self.continue_message(text),
-            // Past the limit of items the fragment is rejected by its elements, of which there is one for each text.
-            Some(Element::Other | Element::Property | Element::Parameter) => _ = self.add(text),
+            Some(Element::Other | Element::Property | Element::Parameter) => self.add(text)?,
             _ => {}
         }
+        Ok(())
     }
 
     fn continue_message(&mut self, text: &str) {
@@ -470,6 +468,9 @@ mod tests {
         assert_eq!((entity.found.len(), entity.rejected), (0, 1));
         let declared = reading(&invoke("Get-X", "<!DOCTYPE a [<!ENTITY a \"b\">]>"));
         assert_eq!((declared.found.len(), declared.rejected), (0, 1));
+        let items = format!("<property name=\"L\">{}</property>", "<item>x</item>".repeat(PROPERTIES_MAX + 1));
+        let many = reading(&invoke("Get-InboundConnector", &object(&[items])));
+        assert_eq!((many.found.len(), many.rejected), (0, 1));
         let deep = reading(&invoke("Get-X", &format!("{}{}", "<a>".repeat(DEPTH_MAX), "</a>".repeat(DEPTH_MAX))));
         assert_eq!((deep.found.len(), deep.rejected), (0, 1));
         let less =
