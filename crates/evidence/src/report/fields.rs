@@ -96,7 +96,7 @@ impl Recipient {
                 found.recipient(typed(value));
             }
             Name::Status => self.status = reply::status_length(value).map(|length| value[..length].to_owned()),
-            Name::Diagnostic => self.diagnostic = Some(typed(value).to_owned()),
+            Name::Diagnostic => self.diagnostic = Some(typed(value).to_owned()).filter(|text| !text.is_empty()),
             Name::Remote => self.remote = Some(typed(value).to_owned()),
             Name::Time => self.time = Some(value.to_owned()),
             Name::OriginalId => found.original_ids.extend(message_ids(value)),
@@ -153,5 +153,6 @@ fn server(value: &str) -> (Option<String>, Option<String>) {
     let name = name.trim().trim_end_matches('.');
     let ip = comment.split([',', ')']).next().unwrap_or_default().trim();
     let ip = ip.parse::<std::net::IpAddr>().ok().map(|ip| ip.to_string());
-    ((!name.is_empty()).then(|| name.to_owned()), ip)
+    let is_name = !name.is_empty() && !name.contains(char::is_whitespace);
+    (is_name.then(|| name.to_owned()), ip)
 }

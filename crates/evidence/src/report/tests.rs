@@ -120,6 +120,7 @@ fn fields_for_programs() {
         &["0 550 5.7.64 Denied"],
     );
     check("Final-Recipient: rfc822;u@x.y\nAction: delivered\nStatus: 2.0.0\n", &[]);
+    check("Final-Recipient: rfc822;u@x.y\nDiagnostic-Code: smtp;\n", &[]);
     check("Diagnostic-Code: x-unix; no room\nStatus: 5.2.2\n", &["0 - 5.2.2 no room"]);
 }
 
