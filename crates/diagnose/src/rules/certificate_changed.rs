@@ -9,6 +9,7 @@ use crate::{
     background::{Background, Change},
     case::{Case, Refused},
     cause::{Cause, Item, ItemKind, Step},
+    certificate::CertificateView,
     family::Family,
 };
 
@@ -48,74 +49,80 @@ impl Rule for CertificateChanged {
             })
             .collect();
         let (_, first, change) = changes.iter().min_by_key(|(_, first, _)| first.time())?;
-        let status = case.status.map_or_else(|| case.code.unwrap_or(0).to_string(), str::to_owned);
-        let (old, new) = (background.certificate(change.before.thumbprint), background.certificate(presented));
         let mut cause = Cause::new(self.id());
         cause.weigh(50, format!("the first refusal came {} after the change", span(first.time(), change.now.first)));
-        let servers: Vec<&str> = changes.iter().map(|(server, ..)| *server).collect();
-        if servers.len() == case.servers.len() {
-            cause.weigh(6, "that is so on every server of the case");
-        }
-        if changes.iter().all(|(.., change)| change.before.refused(&status) * 20 <= change.before.sessions) {
-            cause.weigh(8, format!("with the certificate before, {status} was rare or never came"));
-        } else {
-            cause.weigh(-30, format!("{status} came with the certificate before, too"));
-        }
-        match background.accepted_share(case) {
-            Some(share) if share > 0.5 => {
-                cause.weigh(
-                    -35,
-                    format!("{:.0} % of the sessions that presented the new one were not refused", share * 100.0),
-                );
-            }
-            Some(share) if share <= 0.1 => {
-                _ = cause.weigh(4, "nearly all sessions with the new certificate are refused")
-            }
-            _ => {}
-        }
+        weigh(&mut cause, case, background, &changes);
         for (server, first, change) in changes.iter().take(1) {
             cause.evidence.push(sessions_item(change, server));
             cause.evidence.push(first.item());
         }
-        let called = |view: &crate::CertificateView<'_>| {
-            let name = view.name().map(|name| format!(" ({name})")).unwrap_or_default();
-            format!("{}{name}", view.thumbprint)
-        };
-        let when = change.now.first;
+        let (old, new) = (background.certificate(change.before.thumbprint), background.certificate(presented));
+        let servers: Vec<&str> = changes.iter().map(|(server, ..)| *server).collect();
         cause.says = format!(
-            "On {} the refusals began when the certificate changed, at {when}: from {} to {}.",
+            "On {} the refusals began when the certificate changed, at {}: from {} to {}.",
             listed(&servers),
+            change.now.first,
             called(&old),
             called(&new)
         );
         if background.inbound().is_empty() {
             cause.missing.push(missing_inbound("whether TlsSenderCertificateName matches the new certificate"));
         }
-        let name = new.name().unwrap_or_else(|| "NAME".into());
-        cause.mend = vec![
-            Step::run(
-                format!(
-                    "In Exchange Online PowerShell, see which name is expected (the new certificate is for {}):",
-                    listed(&new.dns_names())
-                ),
-                "Get-InboundConnector | Format-List Name,Enabled,ConnectorType,TlsSenderCertificateName",
-            ),
-            Step::run(
-                "If it is another name, set the new one:",
-                format!(
-                    "Set-InboundConnector -Identity 'NAME OF THE CONNECTOR' -TlsSenderCertificateName {}",
-                    quoted(&name)
-                ),
-            ),
-            wizard(&format!("certificate {presented}")),
-            Step::run(
-                "Until then the certificate before can be presented again, if it is still valid:",
-                format!("Enable-ExchangeCertificate -Thumbprint {} -Services SMTP", change.before.thumbprint),
-            ),
-            then(),
-        ];
+        cause.mend = mend(&new, change);
         Some(cause)
     }
+}
+
+/// What speaks for the change as the reason, beside its time.
+fn weigh(cause: &mut Cause, case: &Case<'_>, background: &Background, changes: &[(&str, &Refused, Change<'_>)]) {
+    let status = case.status.map_or_else(|| case.code.unwrap_or(0).to_string(), str::to_owned);
+    if changes.len() == case.servers.len() {
+        cause.weigh(6, "that is so on every server of the case");
+    }
+    if changes.iter().all(|(.., change)| change.before.refused(&status) * 20 <= change.before.sessions) {
+        cause.weigh(8, format!("with the certificate before, {status} was rare or never came"));
+    } else {
+        cause.weigh(-30, format!("{status} came with the certificate before, too"));
+    }
+    match background.accepted_share(case) {
+        Some(share) if share > 0.5 => {
+            let percent = share * 100.0;
+            cause.weigh(-35, format!("{percent:.0} % of the sessions that presented the new one were not refused"));
+        }
+        Some(share) if share <= 0.1 => _ = cause.weigh(4, "nearly all sessions with the new certificate are refused"),
+        _ => {}
+    }
+}
+
+fn called(view: &CertificateView<'_>) -> String {
+    let name = view.name().map(|name| format!(" ({name})")).unwrap_or_default();
+    format!("{}{name}", view.thumbprint)
+}
+
+fn mend(new: &CertificateView<'_>, change: &Change<'_>) -> Vec<Step> {
+    let name = new.name().unwrap_or_else(|| "NAME".into());
+    vec![
+        Step::run(
+            format!(
+                "In Exchange Online PowerShell, see which name is expected (the new certificate is for {}):",
+                listed(&new.dns_names())
+            ),
+            "Get-InboundConnector | Format-List Name,Enabled,ConnectorType,TlsSenderCertificateName",
+        ),
+        Step::run(
+            "If it is another name, set the new one:",
+            format!(
+                "Set-InboundConnector -Identity 'NAME OF THE CONNECTOR' -TlsSenderCertificateName {}",
+                quoted(&name)
+            ),
+        ),
+        wizard(&format!("certificate {}", new.thumbprint)),
+        Step::run(
+            "Until then the certificate before can be presented again, if it is still valid:",
+            format!("Enable-ExchangeCertificate -Thumbprint {} -Services SMTP", change.before.thumbprint),
+        ),
+        then(),
+    ]
 }
 
 fn sessions_item(change: &Change<'_>, server: &str) -> Item {
