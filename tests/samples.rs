@@ -155,7 +155,7 @@ const IIS_SAMPLES: &[Sample] = &[
         file: "ossec_iis5_smtp_w3c.log",
         server: "MEE-PDC",
         rows: (37, 0),
-        sessions: 11,
+        sessions: 10,
         facts: &[
             ("/connector", "SMTPSVC1"),
             ("/helo", "36A42160"),

@@ -82,7 +82,10 @@ impl Known for Memory {
 impl Memory {
     /// Reads the paths as one run.
     pub(crate) fn run(&mut self, paths: &[PathBuf], options: &Options) -> Report {
-        let outcome = ingest::run(paths, options, self, &Progress::default(), Collected::default).unwrap();
+        let mut outcome = ingest::run(paths, options, self, &Progress::default(), Collected::default).unwrap();
+        // Nobody is here to read them as evidence.
+        outcome.foreign.iter().for_each(|source| outcome.summary.count_foreign(source));
+        outcome.summary.sort();
         self.publish(outcome)
     }
 
