@@ -169,7 +169,7 @@ const IIS_SAMPLES: &[Sample] = &[
     Sample {
         file: "ossec_iis_smtp_ncsa.log",
         server: "UNKNOWN",
-        rows: (44, 0),
+        rows: (40, 0),
         sessions: 6,
         facts: &[
             ("/remote_name", "rly-yi06.mx.aol.com"),
