@@ -97,3 +97,73 @@ impl Level {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use smtplog::Timestamp;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(side: ReplySide, line: &str, expected: Family) {
+        let (code, rest) = line.split_once(' ').unwrap();
+        let is_status = |word: &&str| word.split('.').count() == 3 && word.starts_with(['4', '5']);
+        let status = rest.split(' ').next().filter(is_status);
+        let text = status.map_or(rest, |status| rest[status.len()..].trim());
+        let attr = text.split(' ').find(|word| word.starts_with("ATTR"));
+        let reply = Reply {
+            time: Timestamp(0),
+            sequence: 0,
+            side,
+            code: code.parse().unwrap(),
+            status: status.map(Into::into),
+            text: text.into(),
+            attr: attr.map(Into::into),
+            peer: None,
+            thumbprint: None,
+            to: None,
+            presented: None,
+            received: None,
+            presented_via: None,
+        };
+        assert_eq!(family(&reply), expected, "{line}");
+    }
+
+    #[test]
+    fn families_of_replies() {
+        use Family::*;
+        let cases = [
+            ("550 5.7.64 TenantAttribution; Relay Access Denied SMTP", Attribution),
+            ("550 5.7.64 Relay Access Denied ATTR36", Attribution),
+            ("451 4.4.62 Mail sent to the wrong Office 365 region. ATTR35", Attribution),
+            ("451 4.4.4 Mail received as unauthenticated ATTR5", Attribution),
+            ("550 5.7.1 Relay Access Denied ATTR1", Attribution),
+            ("550 5.7.51 TenantInboundAttribution; There is a partner connector configured", Attribution),
+            ("550 5.7.68 TenantInboundAttribution; Direct Send not allowed", Attribution),
+            ("554 5.7.0 Relay Access Denied", Attribution),
+            ("454 4.7.5 Certificate validation failure", Tls),
+            ("450 4.7.320 Certificate validation failed", Tls),
+            ("550 5.7.322 certificate-expired", Tls),
+            ("451 4.4.317 Cannot connect to remote server [Message=SubjectMismatch Expected Subject: a]", Tls),
+            ("450 4.4.317 Cannot connect to remote server [Message=Failed to connect. Winsock error code: 995]", Other),
+            ("451 5.7.3 STARTTLS is required to send mail", Tls),
+            ("530 5.7.0 Must issue a STARTTLS command first", Tls),
+            ("421 4.7.66 TLS 1.0 and 1.1 are not supported", Tls),
+            ("535 5.7.3 Authentication unsuccessful", Other),
+            ("454 4.7.0 Temporary authentication failure", Other),
+            ("530 5.7.57 Client was not authenticated to send anonymous mail during MAIL FROM", Relay),
+            ("550 5.7.606 Access denied, banned sending IP [203.0.113.7]", Blocked),
+            ("550 5.7.711 Access denied, bad inbound connector. AS(2204)", Blocked),
+            ("550 5.7.705 Access denied, tenant has exceeded threshold", Blocked),
+            ("550 5.7.511 Access denied, banned sender", Blocked),
+            ("550 5.1.1 User unknown", Other),
+            ("550 5.4.1 Recipient address rejected: Access denied", Other),
+            ("550 5.4.1 Recipient address rejected: Relay Access Denied", Other),
+            ("550 5.7.1 Unable to relay", Other),
+            ("421 Service not available", Other),
+        ];
+        cases.into_iter().for_each(|(line, expected)| check(ReplySide::Remote, line, expected));
+        // What a server of the fleet says itself is not asked about.
+        check(ReplySide::Local, "530 5.7.0 Must issue a STARTTLS command first", Other);
+    }
+}

@@ -85,3 +85,74 @@ fn table(title: &str, rows: Vec<Row<'_>>) -> Option<Exhibit> {
     let name = value(&properties, "Name").and_then(Value::text).unwrap_or(title).to_owned();
     Some(Exhibit { origin, offset, fact: Fact::Connector(Connector { kind, name, server: None, properties }) })
 }
+
+#[cfg(test)]
+mod tests {
+    use smtplog::Timestamp;
+
+    use super::*;
+    use crate::background::{Background, Origin};
+
+    fn exhibit(changed: i64, offset: u64, fact: Fact) -> Exhibit {
+        let origin = Origin { file: format!("{changed}.log"), server: None, changed: Timestamp(changed) };
+        Exhibit { origin: Arc::new(origin), offset, fact }
+    }
+
+    fn entry(entry: HybridEntry) -> Fact {
+        Fact::Hybrid(Hybrid { time_ms: None, time: String::new(), zone: None, entry })
+    }
+
+    fn call(cmdlet: &str, parameters: &[(&str, &str)], succeeded: Option<bool>) -> Fact {
+        let property =
+            |(name, text): &(&str, &str)| Property { name: (*name).into(), value: Value::Text((*text).into()) };
+        let parameters = parameters.iter().map(property).collect();
+        entry(HybridEntry::Call { cmdlet: cmdlet.into(), in_tenant: Some(true), parameters, succeeded })
+    }
+
+    fn row(after: bool, name: &str, actual: &str) -> Fact {
+        let (title, actual) = ("Standard Inbound Connector".into(), actual.into());
+        entry(HybridEntry::Comparison { title, after, name: name.into(), equals: after, actual, expected: "x".into() })
+    }
+
+    /// Names of inbound connectors and what they expect.
+    #[track_caller]
+    fn check(exhibits: Vec<Exhibit>, expected: &[(&str, &str)]) {
+        let mut background = Background::default();
+        background.exhibits = exhibits;
+        background.prepare();
+        let connectors = background.inbound();
+        let found: Vec<(&str, &str)> = connectors
+            .iter()
+            .map(|one| (one.fact.name.as_str(), one.fact.text("TlsSenderCertificateName").unwrap_or("-")))
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_the_wizard_set_holds_until_it_sets_it_again() {
+        let new = call("New-InboundConnector", &[("Name", "In"), ("TLSSenderCertificateName", "a.example")], None);
+        let set = call("Set-InboundConnector", &[("Identity", "In"), ("TLSSenderCertificateName", "b.example")], None);
+        let failed =
+            call("Set-InboundConnector", &[("Identity", "In"), ("TLSSenderCertificateName", "c")], Some(false));
+        let other = call("Set-InboundConnector", &[("Identity", "In"), ("Enabled", "true")], Some(true));
+        check(vec![exhibit(1, 0, new.clone())], &[("In", "a.example")]);
+        check(vec![exhibit(1, 9, set.clone()), exhibit(1, 0, new.clone())], &[("In", "b.example")]);
+        check(vec![exhibit(1, 0, new.clone()), exhibit(2, 0, failed)], &[("In", "a.example")]);
+        check(vec![exhibit(1, 0, new.clone()), exhibit(2, 0, other)], &[("In", "a.example")]);
+        check(vec![exhibit(1, 0, set), exhibit(2, 0, new)], &[("In", "a.example")]);
+    }
+
+    #[test]
+    fn the_state_after_the_changes_counts() {
+        let table = |after: bool, actual: &str, begin: u64| {
+            [
+                exhibit(1, begin, row(after, "Name", "In")),
+                exhibit(1, begin, row(after, "TLSSenderCertificateName", actual)),
+            ]
+        };
+        check(table(false, "(empty)", 10).to_vec(), &[("In", "-")]);
+        let both: Vec<Exhibit> =
+            table(false, "*.old.example", 10).into_iter().chain(table(true, "new.example", 90)).collect();
+        check(both, &[("In", "new.example")]);
+    }
+}

@@ -167,3 +167,30 @@ fn say(cause: &mut Cause, case: &Case<'_>, connector: &Shown<'_>, strange: &[&st
         then(),
     ];
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(item: &str, address: &str, expected: bool) {
+        assert_eq!(in_range(item, address.parse().unwrap()), expected, "{item} {address}");
+    }
+
+    #[test]
+    fn addresses_networks_and_ranges() {
+        check("203.0.113.7", "203.0.113.7", true);
+        check("203.0.113.7", "203.0.113.8", false);
+        check("203.0.113.0/28", "203.0.113.15", true);
+        check("203.0.113.0/28", "203.0.113.16", false);
+        check("203.0.113.9/24", "203.0.113.200", true);
+        check("0.0.0.0/0", "198.51.100.1", true);
+        check("203.0.113.1-203.0.113.9", "203.0.113.9", true);
+        check("203.0.113.1 - 203.0.113.9", "203.0.113.10", false);
+        check("2001:db8::/32", "2001:db8:1::5", true);
+        check("2001:db8::/32", "2001:db9::5", false);
+        check("2001:db8::/32", "203.0.113.7", false);
+        check("203.0.113.0/33", "203.0.113.0", true); // As many bits as there are.
+        check("mail.contoso.com", "203.0.113.7", false);
+    }
+}

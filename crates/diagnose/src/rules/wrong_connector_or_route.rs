@@ -203,3 +203,23 @@ fn organisation(host: &str) -> Option<String> {
     let kept = if short { 3 } else { 2 };
     (labels.len() >= 2).then(|| labels[labels.len().saturating_sub(kept)..].join("."))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(host: &str, expected: Option<&str>) {
+        assert_eq!(organisation(host).as_deref(), expected, "{host}");
+    }
+
+    #[test]
+    fn hosts_of_one_owner() {
+        check("AM1EUR08FT047.mail.protection.outlook.com", Some("outlook.com"));
+        check("mx1.fabrikam.example.", Some("fabrikam.example"));
+        check("mail.contoso.co.uk", Some("contoso.co.uk"));
+        check("outlook.com", Some("outlook.com"));
+        check("localhost", None);
+        check("", None);
+    }
+}
