@@ -14,7 +14,7 @@ use ::index::{
 };
 use anyhow::bail;
 use clap::Args;
-use diagnose::{Background, Case, Cause, RULES, Refused, cases, judge};
+use diagnose::{Background, Case, RULES, Refused, cases, judge};
 use smtplog::{Thumbprint, Timestamp};
 
 use super::{open_store, parse_query, say_missing, window::WindowArgs};
@@ -27,6 +27,9 @@ use crate::{
 /// Refused sessions that are looked at, the newest ones. Each takes about 2 kB, and a case does not become clearer with
 /// more of them.
 const SESSIONS_MAX: usize = 100_000;
+
+/// Cases that a page explains in full if nobody says otherwise; a page with more is not read.
+const CASES_SHOWN: usize = 10;
 
 /// The time that is looked at if nobody says: before the newest record of the store.
 const DEFAULT_MS: i64 = 24 * 3_600_000;
@@ -46,6 +49,10 @@ pub(crate) struct ExplainArgs {
     from: Option<PathBuf>,
     #[command(flatten)]
     window: WindowArgs,
+    /// Explain at most so many cases in full, the largest first; 0 for all. JSON has all unless this says otherwise
+    /// [default: 10]
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
     /// Explain the rules' weighing: what speaks for each cause and what against it
     #[arg(long)]
     why: bool,
@@ -159,19 +166,22 @@ impl Asked {
             Some(store) => gather::background(store, &query, &cases)?,
             None => Background::default(),
         };
-        let causes: Vec<Vec<Cause>> = cases.iter().map(|case| judge(case, &background)).collect();
-        let mut explained: Vec<Explained<'_>> =
-            cases.iter().zip(causes).map(|(case, causes)| Explained::new(case, causes, &background)).collect();
+        let mut explained = judged(&cases, &background);
         if let Some(store) = store {
             gather::follow_proxies(store, &mut explained)?;
             gather::locate_rows(store, &mut explained)?;
         }
-        let page = Page { cases: &explained, window: query.window, because, why: args.why };
         let style = match (args.json, args.markdown) {
             (true, _) => Style::Json,
             (_, true) => Style::Markdown,
             _ => Style::Text,
         };
+        let limit = match args.limit {
+            Some(0) => usize::MAX,
+            None if style == Style::Json => usize::MAX,
+            limit => limit.unwrap_or(CASES_SHOWN),
+        };
+        let page = Page { cases: &explained, window: query.window, because, why: args.why, limit };
         if !explained.is_empty() {
             page.print(console, style)?;
         } else {
@@ -183,6 +193,22 @@ impl Asked {
             _ => Outcome::Done,
         })
     }
+}
+
+/// Judges the cases, on two threads: they are about alike, and a third would find little to do.
+fn judged<'a>(cases: &'a [Case<'a>], background: &Background) -> Vec<Explained<'a>> {
+    let judge_all = |cases: &'a [Case<'a>]| -> Vec<Explained<'a>> {
+        cases.iter().map(|case| Explained::new(case, judge(case, background), background)).collect()
+    };
+    // The largest cases come first, those without a rule last.
+    let half = cases.iter().filter(|case| case.is_judged()).count().div_ceil(8);
+    let (first, rest) = cases.split_at(half.min(cases.len()));
+    std::thread::scope(|scope| {
+        let rest = scope.spawn(|| judge_all(rest));
+        let mut explained = judge_all(first);
+        explained.extend(rest.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        explained
+    })
 }
 
 /// Certificates of the cases.

@@ -102,6 +102,8 @@ pub(crate) struct Page<'a> {
     pub(crate) because: Option<String>,
     /// Whether the weighing is told.
     pub(crate) why: bool,
+    /// Cases that are explained in full.
+    pub(crate) limit: usize,
 }
 
 impl Page<'_> {
@@ -168,6 +170,19 @@ impl Page<'_> {
         }
     }
 }
+
+/// Cases past the limit: title, sessions, connector, and the likeliest cause.
+fn rest_lines(page: &Page<'_>) -> Vec<[String; 4]> {
+    let line = |one: &Explained<'_>| {
+        let cause = one.causes.first().map_or("no cause proved", |cause| cause.id);
+        let status = one.title().split(' ').take(2).collect::<Vec<_>>().join(" ");
+        [status, amount::count(one.sessions), one.case.connector.to_owned(), cause.to_owned()]
+    };
+    page.judged().skip(page.limit).take(REST_MAX).map(line).collect()
+}
+
+/// Cases past the limit that are named; the rest is counted.
+const REST_MAX: usize = 20;
 
 /// Other refusals in one line each: status, sessions, text.
 fn other_lines(page: &Page<'_>, most: usize) -> Vec<(String, String, String)> {

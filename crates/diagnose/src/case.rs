@@ -1,6 +1,9 @@
 //! Cases: refused sessions that belong together.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use smtplog::{Direction, Message, MessageOutcome, Reply, Session, Thumbprint, Timestamp, TlsOutcome};
 
@@ -17,7 +20,7 @@ const PAUSE_MS: i64 = 3 * 24 * 3_600_000;
 #[derive(Clone, Debug)]
 pub struct Refused {
     /// The session.
-    pub session: Session,
+    pub session: Arc<Session>,
     /// The refusal's place among the session's replies; `None` if TLS failed without one.
     pub reply: Option<usize>,
     /// The certificate that the other side saw: behind a proxy the front end's.
@@ -26,9 +29,24 @@ pub struct Refused {
     pub is_proxied: bool,
     /// Whether only a report tells of it, so that nothing is known of the session itself.
     pub is_reported: bool,
+    /// The refusal's text in lower case; every rule looks for words in it.
+    lower_text: String,
 }
 
 impl Refused {
+    /// A refusal of a session, and the certificate that the other side saw.
+    pub fn new(session: Arc<Session>, reply: Option<usize>, presented: Option<Thumbprint>) -> Refused {
+        let reply_of = |at: usize| session.replies.get(at);
+        let is_proxied = reply.and_then(reply_of).is_some_and(|reply| reply.presented_via.is_some());
+        let lower_text = reply.and_then(reply_of).map(|reply| reply.text.to_lowercase().into()).unwrap_or_default();
+        Refused { session, reply, presented, is_proxied, is_reported: false, lower_text }
+    }
+
+    /// A refusal that only a report tells of.
+    pub fn reported(session: Session) -> Refused {
+        Refused { is_reported: true, ..Refused::new(Arc::new(session), Some(0), None) }
+    }
+
     /// The refusal.
     pub fn reply(&self) -> Option<&Reply> {
         self.session.replies.get(self.reply?)
@@ -142,8 +160,8 @@ impl<'a> Case<'a> {
 
     /// Sessions, each counted once.
     pub fn sessions(&self) -> u64 {
-        let ids: BTreeSet<String> = self.refused.iter().map(|one| one.session.id()).collect();
-        ids.len() as u64
+        let sessions: BTreeSet<*const Session> = self.refused.iter().map(|one| Arc::as_ptr(&one.session)).collect();
+        sessions.len() as u64
     }
 
     /// Whether rules have something to say about such a case.
@@ -201,8 +219,7 @@ impl<'a> Case<'a> {
 
     /// The first refusal with a text, without case.
     pub(crate) fn saying(&self, words: &str) -> Option<&'a Refused> {
-        let says = |one: &&&Refused| one.reply().is_some_and(|reply| reply.text.to_lowercase().contains(words));
-        self.refused.iter().find(says).copied()
+        self.refused.iter().find(|one| one.lower_text.contains(words)).copied()
     }
 
     /// The first refusal, if the case's status is one of these.
@@ -232,7 +249,10 @@ pub fn cases(refused: &[Refused]) -> Vec<Case<'_>> {
     }
     let mut cases: Vec<Case<'_>> = Vec::new();
     for (key, mut group) in by_key {
-        group.sort_by_key(|one| (one.time(), one.session.stream.clone(), one.session.session));
+        group.sort_by(|a, b| {
+            let key = |one: &Refused| (one.time(), one.session.session);
+            key(a).cmp(&key(b)).then_with(|| a.session.stream.cmp(&b.session.stream))
+        });
         let is_pause = |a: &&Refused, b: &&Refused| b.time().0 - a.time().0 <= PAUSE_MS;
         cases.extend(group.chunk_by(is_pause).filter_map(|chunk| Case::new(key.family, chunk.to_vec())));
     }

@@ -209,11 +209,20 @@ impl Store {
             found.push(answer);
         }
         sort_places(&mut best, options.sort);
-        for place in best.iter().take(options.limit.unwrap_or(usize::MAX)) {
-            let answer = &found[place.split];
-            match answer.split.session(place.document, &answer.split.times()) {
-                Some(session) => hits.sessions.push(self.named(session)),
-                None => note_missing(&mut hits.missing, &answer.row.name, "damaged: a record cannot be read"),
+        best.truncate(options.limit.unwrap_or(usize::MAX));
+        let records = parallel::each(&best.chunks(RECORDS_AT_ONCE).collect::<Vec<_>>(), |places| {
+            let session = |place: &Place| {
+                let split = &found[place.split].split;
+                split.session(place.document, &split.times()).ok_or(place.split)
+            };
+            places.iter().map(session).collect::<Vec<_>>()
+        });
+        for record in records.into_iter().flatten() {
+            match record {
+                Ok(session) => hits.sessions.push(self.named(session)),
+                Err(split) => {
+                    note_missing(&mut hits.missing, &found[split].row.name, "damaged: a record cannot be read");
+                }
             }
         }
         Ok(hits)
@@ -408,6 +417,9 @@ impl Store {
 
 /// Sessions returned for one id; more than a screen of candidates helps nobody.
 const FOUND_MAX: usize = 100;
+
+/// Records that a thread reads before it looks for more; neighbours lie in one block.
+const RECORDS_AT_ONCE: usize = 512;
 
 /// A split's answer.
 pub(crate) struct Answer<'a> {

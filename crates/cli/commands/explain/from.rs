@@ -132,8 +132,7 @@ fn refused(attempt: &Attempt, path: &Path) -> Option<Refused> {
         received: None,
         presented_via: None,
     };
-    let session = session(time, reply, attempt, path);
-    Some(Refused { session, reply: Some(0), presented: None, is_proxied: false, is_reported: true })
+    Some(Refused::reported(session(time, reply, attempt, path)))
 }
 
 fn session(time: Timestamp, reply: Reply, attempt: &Attempt, path: &Path) -> Session {

@@ -6,6 +6,7 @@ use ::index::{
     CertificateUse, Refusal, SearchOptions, Sort, Store,
     query::{Expr, Field, Query, Window},
 };
+use anyhow::anyhow;
 use diagnose::{Background, Case, EgressUse, Exhibit, Origin, Refused, Route, Use};
 use ingest::transcript::{Original, OriginalRow, Wanted, rows_in, rows_of};
 use smtplog::{Direction, Session, SourceSpan, Thumbprint, Timestamp};
@@ -25,21 +26,18 @@ const ACCEPTED_MAX: usize = 12;
 /// The refusals of a session, one for each certificate and status.
 pub(super) fn refused(refusal: Refusal) -> Vec<Refused> {
     let Refusal { session, replies } = refusal;
+    let session = Arc::new(session);
     if replies.is_empty() {
         let presented = session.presented();
-        return vec![Refused { session, reply: None, presented, is_proxied: false, is_reported: false }];
+        return vec![Refused::new(session, None, presented)];
     }
     let mut seen = BTreeSet::new();
-    let mut distinct = replies.into_iter().filter(|(at, presented)| {
-        let reply = &session.replies[*at];
-        seen.insert((*presented, reply.code, reply.status.clone(), reply.attr.clone()))
-    });
-    let distinct: Vec<_> = distinct.by_ref().collect();
-    let of = |(at, presented): (usize, Option<Thumbprint>)| {
-        let is_proxied = session.replies[at].presented_via.is_some();
-        Refused { session: session.clone(), reply: Some(at), presented, is_proxied, is_reported: false }
+    let mut is_new = |at: usize, presented: Option<Thumbprint>| {
+        let reply = &session.replies[at];
+        seen.insert((presented, reply.code, reply.status.as_deref(), reply.attr.as_deref()))
     };
-    distinct.into_iter().map(of).collect()
+    let distinct = replies.into_iter().filter(|(at, presented)| is_new(*at, *presented));
+    distinct.map(|(at, presented)| Refused::new(Arc::clone(&session), Some(at), presented)).collect()
 }
 
 /// What is known beside the cases. If none of them is about certificates or attribution, nothing is asked for.
@@ -55,13 +53,18 @@ pub(super) fn background(store: &Store, query: &Query, cases: &[Case<'_>]) -> an
     let begin = cases.iter().map(|case| case.from.0).min().unwrap_or(0);
     let end = query.window.until;
     let history = Window { since: Some(Timestamp(begin - HISTORY_MS)), until: end };
-    background.uses = uses(store, history)?;
-    background.recent = uses(store, Window { since: Some(Timestamp(begin)), until: end })?;
-    if !background.address_connectors().is_empty() {
-        background.egress = egress(store, history)?;
-    }
-    background.routes = routes(store, &background.uses, history)?;
-    Ok(background)
+    let recent = Window { since: Some(Timestamp(begin)), until: end };
+    let by_address = !background.address_connectors().is_empty();
+    std::thread::scope(|scope| {
+        let recent = scope.spawn(|| uses(store, recent));
+        background.uses = uses(store, history)?;
+        if by_address {
+            background.egress = egress(store, history)?;
+        }
+        background.routes = routes(store, &background.uses, history)?;
+        background.recent = recent.join().map_err(|_| anyhow!("a thread panicked"))??;
+        Ok(background)
+    })
 }
 
 fn exhibit(located: ::index::Located) -> Exhibit {
@@ -179,7 +182,7 @@ pub(super) fn locate_rows(store: &Store, explained: &mut [Explained<'_>]) -> any
 }
 
 fn find<'a>(case: &Case<'a>, (id, sequence): &(String, u32)) -> Option<(&'a Session, u32)> {
-    let mut sessions = case.refused.iter().map(|one| &one.session);
+    let mut sessions = case.refused.iter().map(|one| &*one.session);
     sessions.find(|session| session.id() == *id).map(|session| (session, *sequence))
 }
 

@@ -9,7 +9,7 @@ use super::{Explained, Page};
 
 /// Writes each case.
 pub(super) fn write(out: &mut impl Write, page: &Page<'_>) -> anyhow::Result<()> {
-    for case in page.cases {
+    for case in page.cases.iter().take(page.limit) {
         serde_json::to_writer(&mut *out, &object(case))?;
         writeln!(out)?;
     }

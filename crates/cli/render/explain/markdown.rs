@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use diagnose::{Cause, Item, Missing};
 
-use super::{Explained, Page, other_lines};
+use super::{Explained, Page, other_lines, rest_lines};
 use crate::render::escape::Escaped;
 
 /// Other refusals that are named.
@@ -15,8 +15,15 @@ const OTHERS_MAX: usize = 20;
 /// Writes the page.
 pub(super) fn write(out: &mut impl Write, page: &Page<'_>) -> io::Result<()> {
     writeln!(out, "{}\n\nLooked at: {}.", page.summary(), plain(&page.span()))?;
-    for (number, case) in page.judged().enumerate() {
+    for (number, case) in page.judged().take(page.limit).enumerate() {
         write_case(out, number + 1, case, page.why)?;
+    }
+    let rest = rest_lines(page);
+    if !rest.is_empty() {
+        writeln!(out, "\n## More cases\n\n| status | sessions | cause | connector |\n| --- | ---: | --- | --- |")?;
+    }
+    for [status, sessions, connector, cause] in rest {
+        writeln!(out, "| {} | {sessions} | {cause} | {} |", plain(&status), code(&connector).replace('|', "\\|"))?;
     }
     let lines = other_lines(page, OTHERS_MAX);
     if !lines.is_empty() {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use diagnose::{Cause, Item, ItemKind, Missing};
 
-use super::{Explained, Page, other_lines};
+use super::{Explained, Page, other_lines, rest_lines};
 use crate::{
     console::{Console, Palette},
     render::{amount, escape::Escaped},
@@ -25,10 +25,11 @@ pub(super) fn write(out: &mut impl Write, page: &Page<'_>, console: &Console) ->
     let mut writer = Writer { out, columns, colors: console.colors };
     writer.paragraph("", &page.summary())?;
     writer.paragraph("", &format!("Looked at: {}.", page.span()))?;
-    for (number, case) in page.judged().enumerate() {
+    for (number, case) in page.judged().take(page.limit).enumerate() {
         writer.blank()?;
         writer.case(number + 1, case, page.why)?;
     }
+    writer.rest(page)?;
     writer.others(page)
 }
 
@@ -128,6 +129,25 @@ impl<W: Write> Writer<'_, W> {
         for one in missing {
             self.paragraph(&format!("{indent}  - "), &one.what)?;
             self.command(&format!("{indent}      "), &one.command)?;
+        }
+        Ok(())
+    }
+
+    fn rest(&mut self, page: &Page<'_>) -> io::Result<()> {
+        let lines = rest_lines(page);
+        if lines.is_empty() {
+            return Ok(());
+        }
+        self.blank()?;
+        self.heading("", "More cases, smaller than these; --limit 0 explains all")?;
+        for [status, sessions, connector, cause] in &lines {
+            let line = format!("  {status:<12} {sessions:>8}  {cause:<26} {}", Escaped::line(connector));
+            let shown: String = line.chars().take(self.columns).collect();
+            writeln!(self.out, "{shown}")?;
+        }
+        let more = page.judged().count().saturating_sub(page.limit + lines.len());
+        if more > 0 {
+            writeln!(self.out, "  ... and {} more", amount::count(more as u64))?;
         }
         Ok(())
     }

@@ -60,7 +60,11 @@ impl Rule for ChainIncomplete {
 
 fn by_reply(cause: &mut Cause, case: &Case<'_>) {
     if let Some(one) = case.saying("untrustedroot") {
-        cause.weigh(82, "the reply says that the certificate's chain ends at an untrusted root");
+        let share =
+            case.share(|one| one.reply().is_some_and(|reply| reply.text.to_lowercase().contains("untrustedroot")));
+        let weight = if share > 0.5 { 82 } else { 50 };
+        let percent = (share * 100.0).ceil();
+        cause.weigh(weight, format!("{percent} % of the replies say that the chain ends at an untrusted root"));
         cause.evidence.push(one.item());
     }
 }
