@@ -112,7 +112,9 @@ impl Fragments {
         let slot = self.slot(record, offset);
         let Some(fragment) = &mut self.slots[slot as usize] else { return };
         fragment.push(record, endpoints, offset + length);
-        self.finish_if_ended(record.session, slot);
+        if fragment.is_ended_or_cut(&mut self.counts) {
+            self.finish(record.session, slot);
+        }
     }
 
     /// Takes a row of a log without session ids: `record.session` stands for the remote, and `row` says how the row
@@ -131,19 +133,8 @@ impl Fragments {
         };
         let Some(fragment) = &mut self.slots[slot as usize] else { return };
         fragment.push_rebuilt(record, row, offset + length);
-        self.finish_if_ended(record.session, slot);
-    }
-
-    #[inline(always)]
-    fn finish_if_ended(&mut self, session: SessionId, slot: u32) {
-        let Some(fragment) = &mut self.slots[slot as usize] else { return };
-        let is_cut = fragment.span.records >= SESSION_ROWS_MAX || fragment.rows.len() >= SESSION_BYTES_MAX;
-        if is_cut && !fragment.span.ended {
-            fragment.span.ended = true;
-            self.counts.sessions_cut += 1;
-        }
-        if fragment.span.ended {
-            self.finish(session, slot);
+        if fragment.is_ended_or_cut(&mut self.counts) {
+            self.finish(record.session, slot);
         }
     }
 
@@ -244,6 +235,19 @@ impl Fragments {
         self.recent = None;
         self.free.push(slot);
         self.finished.extend(self.slots[slot as usize].take());
+    }
+}
+
+impl Fragment {
+    /// Whether no more rows follow, because of its last one or because there are too many.
+    #[inline(always)]
+    fn is_ended_or_cut(&mut self, counts: &mut Counts) -> bool {
+        let is_cut = self.span.records >= SESSION_ROWS_MAX || self.rows.len() >= SESSION_BYTES_MAX;
+        if is_cut && !self.span.ended {
+            self.span.ended = true;
+            counts.sessions_cut += 1;
+        }
+        self.span.ended
     }
 }
 

@@ -21,7 +21,7 @@ use self::{
 };
 use crate::{
     Auth, AuthOutcome, Direction, Message, MessageOutcome, Negotiation, NegotiationVerb, ProxyKind, ProxyLink,
-    ProxyRole, Reply, ReplySide, Session, SessionId, Stream, Text, Thumbprint, Tls, TlsOutcome,
+    ProxyRole, Reply, ReplySide, Session, SessionId, Stream, Text, Thumbprint, Timestamp, Tls, TlsOutcome,
     certificate::{Certificate, CertificateSide, PartialCertificate},
     fragment::{self, Row, Span},
     memo::{LastText, Memo},
@@ -63,12 +63,13 @@ impl Assembler {
     pub fn session(&mut self, stream: &Arc<Stream>, session: SessionId, span: &Span, parts: &[&[u8]]) -> Session {
         let mut state = State::new(self, stream, session, span);
         let mut hash = 0;
-        for row in parts.iter().flat_map(|part| fragment::rows(part)) {
-            match state.watch {
-                None => state.row(&row),
-                Some(_) => state.rebuilt_row(&row),
+        if span.rebuilt.is_some() {
+            hash = state.rebuilt_rows(parts);
+        } else {
+            for row in parts.iter().flat_map(|part| fragment::rows(part)) {
+                state.row(&row);
+                hash = row.chain_hash(hash);
             }
-            hash = row.chain_hash(hash);
         }
         state.finish_rebuilt(span);
         state.finish();
@@ -236,6 +237,9 @@ impl<'a, 'r> State<'a, 'r> {
         }
     }
 
+    /// Inlined by force, as replies are: the rows of Exchange are handed over in one place, those of logs without session
+    /// ids in another, which must cost the first nothing.
+    #[inline(always)]
     fn command(&mut self, row: &Row<'r>) {
         if mem::take(&mut self.challenge_open) {
             return;
@@ -252,7 +256,7 @@ impl<'a, 'r> State<'a, 'r> {
             Verb::StartTls => self.begin_negotiation(row.sequence, NegotiationVerb::StartTls),
             Verb::AnonymousTls => self.begin_negotiation(row.sequence, NegotiationVerb::AnonymousTls),
             Verb::Auth => self.auth_mechanism(row.data),
-            Verb::ProxyTo | Verb::ProxyFrom | Verb::ProxyClient => self.proxy_command(verb, row),
+            Verb::ProxyTo | Verb::ProxyFrom | Verb::ProxyClient => self.proxy_command(verb, row.data, row.sequence),
             _ => {}
         }
         self.pending.push(Command { verb, line: row.data, message });
@@ -268,6 +272,7 @@ impl<'a, 'r> State<'a, 'r> {
         }
     }
 
+    #[inline(always)]
     fn begin_message(&mut self, line: &[u8]) -> usize {
         self.session.messages.push(Message {
             message_id: self.message_id.take(),
@@ -279,6 +284,7 @@ impl<'a, 'r> State<'a, 'r> {
         self.progress.len() - 1
     }
 
+    #[inline(always)]
     fn add_recipient(&mut self, line: &[u8]) -> Option<usize> {
         let message = self.session.messages.last_mut()?;
         message.to.push(Text::from_utf8_lossy(command::address(line)));
@@ -311,7 +317,7 @@ impl<'a, 'r> State<'a, 'r> {
         self.session.auth = Some(auth);
     }
 
-    fn proxy_command(&mut self, verb: Verb, row: &Row<'r>) {
+    fn proxy_command(&mut self, verb: Verb, line: &[u8], sequence: u32) {
         let (key, kind): (&[u8], _) = match verb {
             Verb::ProxyTo => (b"SESSIONID", ProxyKind::Outbound),
             Verb::ProxyFrom => (b"SID", ProxyKind::Inbound),
@@ -320,8 +326,8 @@ impl<'a, 'r> State<'a, 'r> {
         self.proxied_to |= verb == Verb::ProxyTo;
         let is_origin = verb == Verb::ProxyTo && self.session.stream.direction == Direction::Send;
         let role = if is_origin { ProxyRole::Origin } else { ProxyRole::Relay };
-        if let Some(session) = command::parameter(row.data, key).and_then(SessionId::from_hex) {
-            self.link(kind, role, session, row.sequence);
+        if let Some(session) = command::parameter(line, key).and_then(SessionId::from_hex) {
+            self.link(kind, role, session, sequence);
         }
     }
 
@@ -344,6 +350,7 @@ impl<'a, 'r> State<'a, 'r> {
         }
     }
 
+    #[inline(always)]
     fn reply_line(&mut self, row: &Row<'r>, line: reply::ReplyLine<'r>) {
         let continues = self.reply_code == Some(line.code);
         if self.reply_code.is_some() && !continues {
@@ -365,12 +372,13 @@ impl<'a, 'r> State<'a, 'r> {
         if self.banner_due { None } else { self.pending.first() }
     }
 
+    #[inline(always)]
     fn begin_reply(&mut self, row: &Row<'r>, line: &reply::ReplyLine<'r>) {
         let answered = self.answered();
         self.challenge_open = line.code == 334;
         self.reply_is_refusal = line.code >= 400;
         if self.reply_is_refusal {
-            self.refusal(row, line, answered.map(|command| command.line));
+            self.refusal((row.time, row.sequence), line, answered.map(|command| command.line));
         }
         // Where the first rows are lost, a 220 before any command is the banner all the same.
         let is_banner = self.banner_due || (answered.is_none() && self.helo.is_none());
@@ -402,15 +410,15 @@ impl<'a, 'r> State<'a, 'r> {
         }
     }
 
-    fn refusal(&mut self, row: &Row<'r>, line: &reply::ReplyLine<'r>, to: Option<&[u8]>) {
+    fn refusal(&mut self, (time, sequence): (Timestamp, u32), line: &reply::ReplyLine<'_>, to: Option<&[u8]>) {
         let (status, text) = reply::enhanced_status(line.text);
         let side = match self.session.stream.direction {
             Direction::Send => ReplySide::Remote,
             Direction::Receive => ReplySide::Local,
         };
         self.session.replies.push(Reply {
-            time: row.time,
-            sequence: row.sequence,
+            time,
+            sequence,
             side,
             code: line.code,
             status: status.map(Text::from),

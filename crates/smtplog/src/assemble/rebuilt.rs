@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Confidence, Direction, Text,
-    fragment::{Row, Span},
+    fragment::{self, Row, Span},
     record::Event,
 };
 
@@ -60,8 +60,17 @@ fn resets(line: &[u8]) -> bool {
 }
 
 impl<'r> State<'_, 'r> {
-    /// A row of a log without session ids. It is numbered by its place.
-    pub(super) fn rebuilt_row(&mut self, row: &Row<'r>) {
+    /// The rows of a session of a log without session ids, and their hash.
+    #[inline(never)]
+    pub(super) fn rebuilt_rows(&mut self, parts: &[&'r [u8]]) -> u64 {
+        parts.iter().flat_map(|part| fragment::rows(part)).fold(0, |hash, row| {
+            self.rebuilt_row(&row);
+            row.chain_hash(hash)
+        })
+    }
+
+    /// A row is numbered by its place.
+    fn rebuilt_row(&mut self, row: &Row<'r>) {
         let row = row.numbered(u32::try_from(self.session.records).unwrap_or(u32::MAX));
         match self.session.stream.direction {
             Direction::Send => self.rebuilt_sent(&row),
@@ -72,10 +81,7 @@ impl<'r> State<'_, 'r> {
     fn rebuilt_sent(&mut self, row: &Row<'r>) {
         let reply = reply::line(row.data).filter(|_| row.event == Event::Received);
         let Some(line) = reply else {
-            if row.event == Event::Sent {
-                self.watch(|watch| watch.command(command::verb(row.data)));
-            }
-            return self.row(row);
+            return self.rebuilt_sent_command(row);
         };
         let (is_banner, answered) = (self.banner_due, self.answered());
         if !is_banner {
@@ -84,7 +90,24 @@ impl<'r> State<'_, 'r> {
         }
         self.note_row(row);
         // Only the first line of a reply is logged.
-        self.reply_line(row, reply::ReplyLine { last: true, ..line });
+        self.rebuilt_reply(row, reply::ReplyLine { last: true, ..line });
+    }
+
+    /// A command, or something that the remote said and that is no reply.
+    fn rebuilt_sent_command(&mut self, row: &Row<'r>) {
+        self.note_row(row);
+        if row.event == Event::Sent {
+            self.watch(|watch| watch.command(command::verb(row.data)));
+            self.rebuilt_command(row);
+        }
+    }
+
+    fn rebuilt_command(&mut self, row: &Row<'r>) {
+        self.command(row);
+    }
+
+    fn rebuilt_reply(&mut self, row: &Row<'r>, line: reply::ReplyLine<'r>) {
+        self.reply_line(row, line);
     }
 
     /// A command with the code of its answer. Of an answer that is not the last, nothing more is logged either.
@@ -100,11 +123,12 @@ impl<'r> State<'_, 'r> {
                 watch.reply(Some((verb, row.data)), code);
             }
         });
-        self.row(row);
+        self.note_row(row);
+        self.rebuilt_command(row);
         self.note_message_id(verb, row.data);
         match code {
             None | Some(334 | 354) => self.pending.remove_first(),
-            Some(code) => self.reply_line(row, reply::ReplyLine { code, last: true, text: b"" }),
+            Some(code) => self.rebuilt_reply(row, reply::ReplyLine { code, last: true, text: b"" }),
         }
     }
 
