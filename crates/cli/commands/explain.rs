@@ -187,11 +187,14 @@ impl Asked {
         } else {
             console.note("no refusal matches, and no failed TLS negotiation");
         }
-        Ok(match (explained.is_empty(), missing.is_empty()) {
+        let outcome = match (explained.is_empty(), missing.is_empty()) {
             (_, false) => Outcome::Partial,
             (true, true) => Outcome::NothingFound,
             _ => Outcome::Done,
-        })
+        };
+        drop((explained, cases));
+        std::mem::forget((refused, background)); // As the store: the process ends.
+        Ok(outcome)
     }
 }
 
