@@ -23,7 +23,7 @@ use smtplog::{Thumbprint, Timestamp, certificate::Certificate};
 const BYTES_MAX: usize = 256 << 20;
 
 /// Files larger than this are read one at a time, so that memory does not hold one for each thread.
-const LARGE_BYTES: u64 = 16 << 20;
+const LARGE_BYTES: u64 = 2 << 20;
 
 /// What was found.
 #[derive(Default)]
@@ -75,12 +75,18 @@ type Kinded = (Identity, &'static str, Reading);
 fn read_one(source: &Source, mapping: bool) -> io::Result<Option<Kinded>> {
     let Whole { bytes, identity } = match read_whole(source, mapping, BYTES_MAX) {
         // A disk image beside the logs is nothing to report.
-        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge && !may_be_evidence(source) => return Ok(None),
         whole => whole?,
     };
     let document = Document { name: source.name(), bytes: &bytes };
     let read = evidence::read(&document);
     Ok(read.map(|(kind, reading)| (identity, kind.name(), reading)))
+}
+
+/// Whether a file that is too large to be looked into has the name of evidence; then it is said that it was not read.
+fn may_be_evidence(source: &Source) -> bool {
+    let name = source.name().to_lowercase();
+    ["evtx", "xml", "clixml", "json", "csv", "xhcw"].iter().any(|end| name.contains(&format!(".{end}")))
 }
 
 impl Beside {
@@ -130,7 +136,8 @@ fn record(source: &Source, identity: Identity, kind: &str, reading: Reading) -> 
         passed: reading.passed.values().sum(),
         rejected: reading.rejected,
         // Windows writes its events into a ring: what an older copy has may be gone from the newer.
-        adds: kind.starts_with("capi2"),
+        // A certificate that another took the place of was presented until then.
+        adds: kind.starts_with("capi2") || kind == "certificates",
         facts: reading.found,
     }
 }

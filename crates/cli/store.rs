@@ -89,11 +89,7 @@ pub(crate) fn index(
         return Err(Failed { error: Stopped.into(), summary: Some(Box::new(outcome.summary)) });
     }
     let is_idle = |run: &Run| {
-        run.open.is_none()
-            && run.files.is_empty()
-            && run.reported.is_empty()
-            && run.certificates.is_empty()
-            && run.evidence.is_empty()
+        run.open.is_none() && run.files.is_empty() && run.reported.is_empty() && run.certificates.is_empty()
     };
     let mut beside = read_beside(&writer, &mut outcome, options, progress)?;
     outcome.certificates.append(&mut beside.certificates);
@@ -102,7 +98,8 @@ pub(crate) fn index(
         false => Vec::new(),
     };
     let (run, mut summary) = run_of(outcome);
-    let written = match record.idle_runs || extras.takes_expired || !is_idle(&run) {
+    let is_idle = is_idle(&run) && beside.records.is_empty();
+    let written = match record.idle_runs || extras.takes_expired || !is_idle {
         true => write(
             &writer,
             Run { rows, evidence: beside.records, ..run },

@@ -21,7 +21,7 @@ use super::{open_store, parse_query, say_missing, window::WindowArgs};
 use crate::{
     Outcome,
     config::Settings,
-    render::explain::{Explained, Page, Style, rules},
+    render::explain::{Explained, Other, Page, Style, rules},
 };
 
 /// Refused sessions that are looked at, the newest ones. Each takes about 2 kB, and a case does not become clearer with
@@ -63,10 +63,10 @@ pub(crate) struct ExplainArgs {
     #[arg(long)]
     markdown: bool,
     /// List the causes that can be found
-    #[arg(long, exclusive = true)]
+    #[arg(long, conflicts_with_all = ["query", "from", "rule"])]
     list: bool,
     /// Print what a cause means: what it finds, why it matters, what to do
-    #[arg(long, value_name = "ID", exclusive = true)]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["query", "from"])]
     rule: Option<String>,
 }
 
@@ -106,18 +106,19 @@ fn explain_report(args: &ExplainArgs, path: &Path, settings: &Settings) -> anyho
         opened => Some(opened?),
     };
     let from::Led { refusals, reported, how } = from::lead(path, store.as_ref(), &settings.console)?;
-    let is_found = reported.is_empty();
     let query = Query { expr: Expr::All, window: args.window.window()? };
-    let asked = Asked { query, refusals, reported, because: Some(how) };
+    let asked = Asked { query, refusals, own: Vec::new(), reported, because: Some(how) };
     let outcome = asked.explain(args, store.as_ref(), settings)?;
     std::mem::forget(store);
-    Ok(if is_found { outcome } else { Outcome::NothingFound })
+    Ok(outcome)
 }
 
 /// What is asked, and of which time.
 struct Asked {
     query: Query,
     refusals: Refusals,
+    /// Refusals that the fleet's own servers gave.
+    own: Vec<Other>,
     /// Refusals that only a report tells of.
     reported: Vec<Refused>,
     /// Why that time, if nobody said so.
@@ -134,7 +135,7 @@ impl Asked {
         let newest = store.info().last.unwrap_or(Timestamp(0));
         let because = format!("the 24 hours before the newest record, {newest}; --since looks further back");
         let asked = Asked::within(store, query, day_before(newest), Some(because))?;
-        if asked.refusals.total > 0 {
+        if asked.refusals.total > 0 || !asked.own.is_empty() {
             return Ok(asked);
         }
         // Somebody who names a session of last week wants to hear of that one.
@@ -147,13 +148,14 @@ impl Asked {
 
     fn within(store: &Store, query: Query, window: Window, because: Option<String>) -> anyhow::Result<Asked> {
         let query = query.within(window);
-        let refusals = store.refusals(&query, SESSIONS_MAX)?;
-        Ok(Asked { query, refusals, reported: Vec::new(), because })
+        let mut refusals = store.refusals(&query, SESSIONS_MAX)?;
+        let own = gather::own_refusals(store, &query, &mut refusals.missing)?;
+        Ok(Asked { query, refusals, own, reported: Vec::new(), because })
     }
 
     fn explain(self, args: &ExplainArgs, store: Option<&Store>, settings: &Settings) -> anyhow::Result<Outcome> {
         let console = &settings.console;
-        let Asked { query, refusals, reported, because } = self;
+        let Asked { query, refusals, own, reported, because } = self;
         let missing = refusals.missing;
         say_missing(console, &missing);
         if refusals.total > refusals.sessions.len() as u64 {
@@ -181,19 +183,18 @@ impl Asked {
             None if style == Style::Json => usize::MAX,
             limit => limit.unwrap_or(CASES_SHOWN),
         };
-        let page = Page { cases: &explained, window: query.window, because, why: args.why, limit };
-        if !explained.is_empty() {
+        let page = Page { cases: &explained, own, window: query.window, because, why: args.why, limit };
+        let is_empty = page.is_empty();
+        if !is_empty {
             page.print(console, style)?;
         } else {
             console.note("no refusal matches, and no failed TLS negotiation");
         }
-        let outcome = match (explained.is_empty(), missing.is_empty()) {
+        let outcome = match (is_empty, missing.is_empty()) {
             (_, false) => Outcome::Partial,
             (true, true) => Outcome::NothingFound,
             _ => Outcome::Done,
         };
-        drop((explained, cases));
-        std::mem::forget((refused, background)); // As the store: the process ends.
         Ok(outcome)
     }
 }

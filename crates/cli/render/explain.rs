@@ -7,8 +7,9 @@ mod text;
 
 use std::io::Write;
 
-use diagnose::{Background, Case, Cause, Family, Missing, open_questions};
+use diagnose::{Background, Case, Cause, Missing, open_questions};
 use index::query::Window;
+use smtplog::{Direction, Timestamp};
 
 use super::{amount, sessions::moment};
 use crate::console::Console;
@@ -81,6 +82,57 @@ impl<'a> Explained<'a> {
     }
 }
 
+/// Refusals that have nothing to do with certificates or attribution, of one code and status.
+pub(crate) struct Other {
+    /// The reply code; `None` for a failed negotiation.
+    pub(crate) code: Option<u16>,
+    /// The enhanced status code.
+    pub(crate) status: Option<String>,
+    /// Whether the fleet was refused, or refused itself.
+    direction: Direction,
+    servers: Vec<String>,
+    sessions: u64,
+    from: Timestamp,
+    to: Timestamp,
+    text: String,
+}
+
+impl Other {
+    /// Refusals that a server of the fleet gave.
+    pub(crate) fn new(
+        code: u16,
+        status: Option<String>,
+        server: String,
+        sessions: u64,
+        (from, to): (Timestamp, Timestamp),
+    ) -> Other {
+        let (direction, text) = (Direction::Receive, "refused by the fleet's own servers".into());
+        Other { code: Some(code), status, direction, servers: vec![server], sessions, from, to, text }
+    }
+
+    /// More of them, of another server.
+    pub(crate) fn add(&mut self, server: String, sessions: u64, (from, to): (Timestamp, Timestamp)) {
+        self.servers.push(server);
+        self.servers.sort();
+        self.sessions += sessions;
+        (self.from, self.to) = (self.from.min(from), self.to.max(to));
+    }
+
+    fn of(explained: &Explained<'_>) -> Other {
+        let case = explained.case;
+        Other {
+            code: case.code,
+            status: case.status.map(str::to_owned),
+            direction: case.direction,
+            servers: case.servers.iter().map(|&server| server.to_owned()).collect(),
+            sessions: explained.sessions,
+            from: case.from,
+            to: case.to,
+            text: explained.text.clone(),
+        }
+    }
+}
+
 /// How a page is printed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Style {
@@ -96,6 +148,8 @@ pub(crate) enum Style {
 pub(crate) struct Page<'a> {
     /// Those that rules judge first.
     pub(crate) cases: &'a [Explained<'a>],
+    /// Refusals that the fleet's own servers gave.
+    pub(crate) own: Vec<Other>,
     /// The time that was looked at.
     pub(crate) window: Window,
     /// Why that time, if nobody said so.
@@ -129,16 +183,30 @@ impl Page<'_> {
         self.cases.iter().filter(|case| case.case.is_judged())
     }
 
-    /// Cases that have nothing to do with certificates or attribution.
-    fn others(&self) -> impl Iterator<Item = &Explained<'_>> {
-        self.cases.iter().filter(|case| case.case.family == Family::Other)
+    /// Refusals that have nothing to do with certificates or attribution, the most frequent first.
+    fn others(&self) -> Vec<Other> {
+        let cases = self.cases.iter().filter(|case| !case.case.is_judged());
+        let mut others: Vec<Other> = cases.map(Other::of).collect();
+        others.extend(self.own.iter().map(|one| Other {
+            status: one.status.clone(),
+            servers: one.servers.clone(),
+            text: one.text.clone(),
+            ..*one
+        }));
+        others.sort_by(|a, b| (b.sessions, a.code, &a.status).cmp(&(a.sessions, b.code, &b.status)));
+        others
+    }
+
+    /// Whether there is nothing to tell.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.cases.is_empty() && self.own.is_empty()
     }
 
     /// What the page is about, in one sentence.
     fn summary(&self) -> String {
-        let (judged, others) = (self.judged().count() as u64, self.others());
+        let judged = self.judged().count() as u64;
         let sessions: u64 = self.judged().map(|case| case.sessions).sum();
-        let other_sessions: u64 = others.map(|case| case.sessions).sum();
+        let other_sessions: u64 = self.others().iter().map(|other| other.sessions).sum();
         let first = match judged {
             0 => "No refusal is about certificates, TLS or attribution.".to_owned(),
             _ => format!(
@@ -186,12 +254,10 @@ const REST_MAX: usize = 20;
 
 /// Other refusals in one line each: status, sessions, text.
 fn other_lines(page: &Page<'_>, most: usize) -> Vec<(String, String, String)> {
-    let line = |one: &Explained<'_>| {
-        let status = one.case.status.map_or_else(
-            || one.case.code.map_or("failed TLS".to_owned(), |code| code.to_string()),
-            |status| format!("{} {status}", one.case.code.unwrap_or(0)),
-        );
-        (status, amount::count(one.sessions), one.text.clone())
+    let line = |one: Other| {
+        let code = one.code.map_or("failed TLS".to_owned(), |code| code.to_string());
+        let status = one.status.map_or_else(|| code.clone(), |status| format!("{code} {status}"));
+        (status, amount::count(one.sessions), one.text)
     };
-    page.others().take(most).map(line).collect()
+    page.others().into_iter().take(most).map(line).collect()
 }

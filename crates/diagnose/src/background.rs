@@ -16,6 +16,10 @@ use crate::{
     rules, wizard,
 };
 
+/// Files of one export lie no further apart than this. What an older one shows and a newer does not has been renamed or
+/// removed since.
+const ONE_EXPORT_MS: i64 = 24 * 3_600_000;
+
 /// A file of evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
@@ -171,6 +175,8 @@ pub struct Route {
     pub presented: Option<Thumbprint>,
     /// The other side's name.
     pub remote_name: String,
+    /// Domains of the recipients, lower case.
+    pub recipients: Vec<String>,
     /// An accepted session.
     pub session: String,
     /// When it was.
@@ -222,7 +228,11 @@ impl Background {
 
     /// Connectors of a kind as the newest export has them, and what the wizard changed of them since.
     pub fn connectors(&self, kind: ConnectorKind) -> Vec<Shown<'_>> {
-        let exported = self.exhibits.iter().map(|exhibit| (exhibit, false));
+        let exports = self.exhibits.iter().filter(|exhibit| exhibit.connector(kind).is_some());
+        let newest_export = exports.clone().map(|exhibit| exhibit.origin.changed.0).max().unwrap_or(0);
+        let exported = exports
+            .filter(|exhibit| exhibit.origin.changed.0 >= newest_export - ONE_EXPORT_MS)
+            .map(|exhibit| (exhibit, false));
         let by_wizard = self.wizard.iter().map(|(exhibit, is_partial)| (exhibit, *is_partial));
         let mut states: Vec<_> =
             exported.chain(by_wizard).filter(|(exhibit, _)| exhibit.connector(kind).is_some()).collect();
@@ -243,7 +253,7 @@ impl Background {
     /// Inbound connectors that are not switched off.
     pub fn inbound(&self) -> Vec<Shown<'_>> {
         let mut connectors = self.connectors(ConnectorKind::Inbound);
-        connectors.retain(|one| one.fact.flag("Enabled") != Some(false));
+        connectors.retain(|one| one.fact.flag("Enabled") != Some(false) && !one.fact.name.trim().is_empty());
         connectors
     }
 
@@ -323,7 +333,14 @@ impl Background {
     /// that began before. Behind a proxy the front end's connector is another than the case's.
     pub(crate) fn change(&self, case: &Case<'_>, server: &str) -> Option<Change<'_>> {
         let presented = case.presented?;
-        let uses: Vec<&Use> = self.outbound_uses().filter(|one| one.server.eq_ignore_ascii_case(server)).collect();
+        let is_of = |one: &&Use| one.server.eq_ignore_ascii_case(server);
+        let mut uses: Vec<&Use> = self.outbound_uses().filter(is_of).collect();
+        if case.first().is_proxied && !uses.iter().any(|one| one.thumbprint == presented) {
+            // The front end is another machine.
+            let fronts = self.outbound_uses().filter(|one| one.thumbprint == presented);
+            let front = fronts.max_by_key(|one| one.sessions)?;
+            uses = self.outbound_uses().filter(|one| one.server == front.server).collect();
+        }
         let with_it = || uses.iter().filter(|one| one.thumbprint == presented);
         let same_connector = with_it().find(|one| one.connector.eq_ignore_ascii_case(case.connector));
         let now = *same_connector.or_else(|| with_it().max_by_key(|one| one.sessions))?;
@@ -334,19 +351,26 @@ impl Background {
         Some(Change { before, now })
     }
 
+    /// Servers whose sessions presented the case's certificate to others, those of the case first.
+    pub(crate) fn servers_presenting<'a>(&'a self, case: &Case<'a>) -> Vec<&'a str> {
+        let uses = self.outbound_uses().filter(|one| Some(one.thumbprint) == case.presented);
+        let mut servers = if case.first().is_proxied { Vec::new() } else { case.servers.clone() };
+        servers.extend(uses.map(|one| one.server.as_str()));
+        servers
+    }
+
     /// Of the sessions that presented the case's certificate to others in the time that is asked about, the share that
     /// was not refused as the case was; `None` if nothing is known of them. What is wrong with a certificate itself is
     /// wrong in every session.
     pub(crate) fn accepted_share(&self, case: &Case<'_>) -> Option<f64> {
         let presented = case.presented?;
-        let status = case.status.map_or_else(|| case.code.unwrap_or(0).to_string(), str::to_owned);
         let uses = self.recent.iter().filter(|one| {
             one.direction == Direction::Send && !one.is_internal && one.thumbprint == presented && one.last >= case.from
         });
-        let of_remote = uses.filter(|one| one.refused(&status) > 0);
-        let (sessions, refused) =
-            of_remote.fold((0, 0), |(all, refused), one| (all + one.sessions, refused + one.refused(&status)));
-        (sessions > 0).then(|| 1.0 - (refused.min(sessions) as f64 / sessions as f64))
+        let of_case = uses.filter(|one| case.first().is_proxied || one.connector.eq_ignore_ascii_case(case.connector));
+        let sessions: u64 = of_case.map(|one| one.sessions).sum();
+        let refused = case.sessions().min(sessions);
+        (sessions > 0).then(|| 1.0 - refused as f64 / sessions as f64)
     }
 }
 

@@ -5,7 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use smtplog::{Direction, Message, MessageOutcome, Reply, Session, Thumbprint, Timestamp, TlsOutcome};
+use smtplog::{
+    Direction, Message, MessageOutcome, NegotiationVerb, ProxyRole, Reply, Session, Thumbprint, Timestamp, TlsOutcome,
+};
 
 use crate::{
     cause::{Item, ItemKind},
@@ -37,7 +39,9 @@ impl Refused {
     /// A refusal of a session, and the certificate that the other side saw.
     pub fn new(session: Arc<Session>, reply: Option<usize>, presented: Option<Thumbprint>) -> Refused {
         let reply_of = |at: usize| session.replies.get(at);
-        let is_proxied = reply.and_then(reply_of).is_some_and(|reply| reply.presented_via.is_some());
+        let behind = session.proxy.iter().any(|link| link.role == ProxyRole::Origin);
+        let is_proxied = reply.and_then(reply_of).map_or(behind, |reply| reply.presented_via.is_some());
+        let presented = presented.filter(|_| reply.is_some() || !is_proxied);
         let lower_text = reply.and_then(reply_of).map(|reply| reply.text.to_lowercase().into()).unwrap_or_default();
         Refused { session, reply, presented, is_proxied, is_reported: false, lower_text }
     }
@@ -217,6 +221,13 @@ impl<'a> Case<'a> {
         counts
     }
 
+    /// Domains of the envelope recipients, lower case.
+    pub(crate) fn recipient_domains(&self) -> BTreeSet<String> {
+        let messages = self.refused.iter().flat_map(|one| &one.session.messages);
+        let domain = |to: &smtplog::Text| Some(to.rsplit_once('@')?.1.to_lowercase());
+        messages.flat_map(|message| message.to.iter().filter_map(domain)).collect()
+    }
+
     /// The first refusal with a text, without case.
     pub(crate) fn saying(&self, words: &str) -> Option<&'a Refused> {
         self.refused.iter().find(|one| one.lower_text.contains(words)).copied()
@@ -235,10 +246,13 @@ impl<'a> Case<'a> {
 
 /// A reply's text without the trailing bracket, which differs in each.
 fn strip_bracket(text: &str) -> &str {
-    match text.rsplit_once(" [") {
-        Some((before, bracket)) if bracket.ends_with(']') => strip_bracket(before),
-        _ => text,
+    let mut text = text;
+    while let Some((before, bracket)) = text.rsplit_once(" [")
+        && bracket.ends_with(']')
+    {
+        text = before;
     }
+    text
 }
 
 /// Puts refused sessions into cases, those that concern certificates and attribution first, then the larger ones.
@@ -262,8 +276,11 @@ pub fn cases(refused: &[Refused]) -> Vec<Case<'_>> {
 
 fn key(one: &Refused) -> Key {
     let reply = one.reply();
-    let failed = one.session.tls.outcome == TlsOutcome::Failed;
-    let no_reply = if failed { Family::Tls } else { Family::Other };
+    let session = &one.session;
+    // Hops inside the organisation have their own certificates, and what calls from outside may be a scanner.
+    let is_internal = session.negotiations.last().is_some_and(|last| last.verb == NegotiationVerb::AnonymousTls);
+    let failed = session.tls.outcome == TlsOutcome::Failed && session.stream.direction == Direction::Send;
+    let no_reply = if failed && !is_internal { Family::Tls } else { Family::Other };
     let family = reply.map_or(no_reply, family);
     // Of what has nothing to do with certificates, only the status tells cases apart.
     let tells = family != Family::Other;

@@ -84,6 +84,7 @@ impl Level {
     fn is_tls(self) -> bool {
         match self.subject {
             7 => self.detail == 5 || (320..=325).contains(&self.detail),
+            4 => self.detail == 8,
             _ => false,
         }
     }

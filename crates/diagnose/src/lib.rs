@@ -22,4 +22,4 @@ pub use case::{Case, Refused, cases};
 pub use cause::{Cause, Confidence, Item, ItemKind, Missing, Observation, Step};
 pub use certificate::CertificateView;
 pub use family::{Family, family};
-pub use rules::{Documentation, RULES, Rule, judge, open_questions};
+pub use rules::{Documentation, RULES, Rule, argument, judge, open_questions};

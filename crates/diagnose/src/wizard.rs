@@ -82,7 +82,7 @@ fn table(title: &str, rows: Vec<Row<'_>>) -> Option<Exhibit> {
     let (first, _) = *rows.first().map(|(exhibit, property)| (exhibit, property)).as_ref()?;
     let (origin, offset) = (Arc::clone(&first.origin), first.offset);
     let properties: Vec<Property> = rows.into_iter().map(|(_, property)| property).collect();
-    let name = value(&properties, "Name").and_then(Value::text).unwrap_or(title).to_owned();
+    let name = value(&properties, "Name").and_then(Value::text)?.to_owned();
     Some(Exhibit { origin, offset, fact: Fact::Connector(Connector { kind, name, server: None, properties }) })
 }
 

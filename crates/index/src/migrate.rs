@@ -17,6 +17,7 @@ use smtplog::Timestamp;
 use crate::{
     StoreError,
     catalog::{self, LAYOUT, Meta},
+    evidence,
     rewrite::{Failure, Old, rewrite},
     split::bundle::Layout,
     writer::{now_ms, sync_folder},
@@ -49,7 +50,10 @@ pub(crate) fn migrate(connection: &mut Connection, store: &Path, found: i64) -> 
         // Rows that were read twice were counted twice.
         Meta::RowsUnknown.add(&transaction, 1)?;
     }
-    transaction.execute("DELETE FROM files WHERE CAST(path AS TEXT) NOT IN (SELECT path FROM sources)", [])?;
+    // An archive may hold evidence beside its logs.
+    let logs = "SELECT path FROM sources WHERE path NOT IN (SELECT path FROM sources WHERE member IS NOT NULL)";
+    transaction.execute(&format!("DELETE FROM files WHERE CAST(path AS TEXT) NOT IN ({logs})"), [])?;
+    transaction.execute_batch(evidence::TABLES)?;
     transaction.execute("UPDATE meta SET value = ?1 WHERE key = 'layout'", [LAYOUT])?;
     transaction.commit()?;
     Ok(())

@@ -3,7 +3,7 @@
 use smtplog::{Session, SessionId, Thumbprint, Timestamp, TlsOutcome, certificate::Certificate};
 
 use crate::{
-    StoreError,
+    Groups, StoreError,
     query::{Asking, Expr, Field, Link, Matcher, Place, Query, Term, Via, Window},
     store::{MissingSplit, SearchOptions, Sort, Store},
 };
@@ -30,16 +30,16 @@ pub struct Refusals {
 }
 
 impl Store {
-    /// Sessions that match and were refused, or whose TLS failed, the newest first and at most `limit`.
+    /// Sessions in which servers of the fleet sent and were refused, or in which TLS failed without a reply: of each the
+    /// newest, at most `limit`.
     pub fn refusals(&self, query: &Query, limit: usize) -> Result<Refusals, StoreError> {
         let asked = self.resolve(query);
-        let refused = Expr::Term(Term::new(Field::Code, Matcher::Codes(400..=599), &Place::default()));
         let failed = Expr::Term(Term::new(Field::Tls, Matcher::Outcome(TlsOutcome::Failed), &Place::default()));
-        let without_reply = Expr::all_of(vec![failed, refused.clone().negated()]);
+        let without_reply = Expr::all_of(vec![failed, refused().negated()]);
         let options = SearchOptions { limit: Some(limit), ..SearchOptions::default() };
         let mut refusals = Refusals::default();
-        for part in [refused, without_reply] {
-            let expr = Expr::all_of(vec![asked.expr.clone(), part]);
+        for part in [refused(), without_reply] {
+            let expr = Expr::all_of(vec![asked.expr.clone(), direction("send"), part]);
             let part = Query { expr, window: asked.window };
             let mut hits = self.search(&part, &options)?;
             refusals.total += hits.total;
@@ -49,9 +49,15 @@ impl Store {
             let sessions = hits.sessions.into_iter();
             refusals.sessions.extend(sessions.map(|session| self.refusal(&part, session)));
         }
+        refusals.missing.sort_by(|a, b| a.name.cmp(&b.name));
         refusals.missing.dedup();
-        refusals.sessions.truncate(limit);
         Ok(refusals)
+    }
+
+    /// Refusals that servers of the fleet gave to others, counted by code, status and server.
+    pub fn own_refusals(&self, query: &Query) -> Result<Groups, StoreError> {
+        let expr = Expr::all_of(vec![query.expr.clone(), direction("receive"), refused()]);
+        self.group(&Query { expr, window: query.window }, &[Field::Code, Field::Status, Field::Server], None)
     }
 
     fn refusal(&self, query: &Query, session: Session) -> Refusal {
@@ -94,6 +100,14 @@ const PARTNER_IDS_MAX: usize = 20;
 
 /// Partners that are told.
 const PARTNERS_MAX: usize = 20;
+
+fn refused() -> Expr {
+    Expr::Term(Term::new(Field::Code, Matcher::Codes(400..=599), &Place::default()))
+}
+
+fn direction(direction: &str) -> Expr {
+    Expr::Term(Term::new(Field::Direction, Matcher::Exact(direction.into()), &Place::default()))
+}
 
 fn links(session: &Session) -> Vec<Link> {
     let asking = Asking::of(session);

@@ -44,9 +44,11 @@ pub(super) fn lead(path: &Path, store: Option<&Store>, console: &Console) -> any
     if report.attempts.is_empty() && report.message_ids.is_empty() {
         bail!("{}: no SMTP reply and no message id found in it", path.display());
     }
+    let mut missing = Vec::new();
     for (by, query) in queries(&report) {
         let Some(store) = store else { break };
         let refusals = store.refusals(&query, SESSIONS_MAX)?;
+        missing.extend(refusals.missing.iter().cloned());
         if refusals.total > 0 {
             return Ok(Led { refusals, reported: Vec::new(), how: format!("the sessions found by {by}") });
         }
@@ -56,7 +58,11 @@ pub(super) fn lead(path: &Path, store: Option<&Store>, console: &Console) -> any
         bail!("{}: the store has none of its sessions, and no SMTP reply stands in it", path.display());
     }
     console.warn("the store has none of these sessions; what the report itself says is explained");
-    Ok(Led { refusals: Refusals::default(), reported, how: format!("the report {}", path.display()) })
+    Ok(Led {
+        refusals: Refusals { missing, ..Refusals::default() },
+        reported,
+        how: format!("the report {}", path.display()),
+    })
 }
 
 fn read(path: &Path) -> anyhow::Result<Report> {

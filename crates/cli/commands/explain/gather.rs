@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use ::index::{
-    CertificateUse, Refusal, SearchOptions, Sort, Store,
+    CertificateUse, MissingSplit, Refusal, SearchOptions, Sort, Store,
     query::{Expr, Field, Query, Window},
 };
 use anyhow::anyhow;
@@ -11,7 +11,7 @@ use diagnose::{Background, Case, EgressUse, Exhibit, Origin, Refused, Route, Use
 use ingest::transcript::{Original, OriginalRow, Wanted, rows_in, rows_of};
 use smtplog::{Direction, Session, SourceSpan, Thumbprint, Timestamp};
 
-use crate::render::explain::Explained;
+use crate::render::explain::{Explained, Other};
 
 /// How far back it is looked what servers presented before: a certificate that is renewed every year has been there
 /// for the last quarter.
@@ -21,7 +21,10 @@ const HISTORY_MS: i64 = 92 * 24 * 3_600_000;
 const CONNECTORS_MAX: usize = 24;
 
 /// Accepted sessions that are looked at for each.
-const ACCEPTED_MAX: usize = 12;
+const ACCEPTED_MAX: usize = 60;
+
+/// Different refusals of one session that are looked at; a session that has more is an attempt to be looked at.
+const DISTINCT_MAX: usize = 64;
 
 /// The refusals of a session, one for each certificate and status.
 pub(super) fn refused(refusal: Refusal) -> Vec<Refused> {
@@ -37,7 +40,30 @@ pub(super) fn refused(refusal: Refusal) -> Vec<Refused> {
         seen.insert((presented, reply.code, reply.status.as_deref(), reply.attr.as_deref()))
     };
     let distinct = replies.into_iter().filter(|(at, presented)| is_new(*at, *presented));
-    distinct.map(|(at, presented)| Refused::new(Arc::clone(&session), Some(at), presented)).collect()
+    distinct.take(DISTINCT_MAX).map(|(at, presented)| Refused::new(Arc::clone(&session), Some(at), presented)).collect()
+}
+
+/// Refusals that the fleet's own servers gave, by code and status, the most frequent first.
+pub(super) fn own_refusals(
+    store: &Store,
+    query: &Query,
+    missing: &mut Vec<MissingSplit>,
+) -> anyhow::Result<Vec<Other>> {
+    let groups = store.own_refusals(query)?;
+    missing.extend(groups.missing);
+    let mut others: Vec<Other> = Vec::new();
+    for row in groups.rows {
+        let [code, status, server] = row.values.as_slice() else { continue };
+        let Some(code) = code.as_deref().and_then(|code| code.parse().ok()) else { continue };
+        let status = status.clone().filter(|status| !status.is_empty());
+        let known = others.iter_mut().find(|one| one.code == Some(code) && one.status == status);
+        let server = server.clone().unwrap_or_default();
+        match known {
+            Some(one) => one.add(server, row.sessions, (row.first, row.last)),
+            None => others.push(Other::new(code, status, server, row.sessions, (row.first, row.last))),
+        }
+    }
+    Ok(others)
 }
 
 /// What is known beside the cases. If none of them is about certificates or attribution, nothing is asked for.
@@ -50,7 +76,8 @@ pub(super) fn background(store: &Store, query: &Query, cases: &[Case<'_>]) -> an
     let evidence = store.evidence(&super::presented(cases))?;
     background.exhibits = evidence.facts.into_iter().map(exhibit).collect();
     background.prepare();
-    let begin = cases.iter().map(|case| case.from.0).min().unwrap_or(0);
+    let sessions = cases.iter().filter(|case| case.is_judged() && !case.first().is_reported);
+    let Some(begin) = sessions.map(|case| case.from.0).min() else { return Ok(background) };
     let end = query.window.until;
     let history = Window { since: Some(Timestamp(begin - HISTORY_MS)), until: end };
     let recent = Window { since: Some(Timestamp(begin)), until: end };
@@ -113,6 +140,11 @@ fn egress(store: &Store, window: Window) -> anyhow::Result<Vec<EgressUse>> {
     Ok(groups.rows.into_iter().filter_map(of).collect())
 }
 
+fn recipient_domains(session: &Session) -> Vec<String> {
+    let domain = |to: &smtplog::Text| Some(to.rsplit_once('@')?.1.to_lowercase());
+    session.messages.iter().flat_map(|message| message.to.iter().filter_map(domain)).collect()
+}
+
 /// Accepted sessions of each connector that sends to others, newest first.
 fn routes(store: &Store, uses: &[Use], window: Window) -> anyhow::Result<Vec<Route>> {
     let outbound = uses.iter().filter(|one| one.direction == Direction::Send && !one.is_internal);
@@ -131,6 +163,7 @@ fn routes(store: &Store, uses: &[Use], window: Window) -> anyhow::Result<Vec<Rou
                 connector: session.connector.to_string(),
                 presented: session.presented(),
                 remote_name: remote_name.to_owned(),
+                recipients: recipient_domains(&session),
                 session: session.id(),
                 time: session.started,
             });

@@ -5,13 +5,16 @@ use std::io::Write;
 use diagnose::{Cause, Item, Missing, Step};
 use serde_json::{Value, json};
 
-use super::{Explained, Page};
+use super::{Explained, Other, Page};
+use crate::render::json::write_line;
 
 /// Writes each case.
 pub(super) fn write(out: &mut impl Write, page: &Page<'_>) -> anyhow::Result<()> {
-    for case in page.cases.iter().take(page.limit) {
-        serde_json::to_writer(&mut *out, &object(case))?;
-        writeln!(out)?;
+    for case in page.judged().take(page.limit) {
+        write_line(out, &object(case))?;
+    }
+    for other in page.others() {
+        write_line(out, &other_object(&other))?;
     }
     Ok(())
 }
@@ -25,6 +28,16 @@ fn object(explained: &Explained<'_>) -> Value {
         "front_end": explained.front_end, "from": case.from, "to": case.to, "sessions": explained.sessions,
         "causes": explained.causes.iter().map(cause).collect::<Vec<_>>(),
         "missing": explained.open.iter().map(missing).collect::<Vec<_>>(),
+    })
+}
+
+/// The same keys, so that a program needs to know one form.
+fn other_object(other: &Other) -> Value {
+    json!({
+        "status": other.status, "code": other.code, "attr": null, "text": other.text,
+        "family": "other", "direction": other.direction.as_str(), "connector": null,
+        "servers": other.servers, "presented": null, "front_end": null,
+        "from": other.from, "to": other.to, "sessions": other.sessions, "causes": [], "missing": [],
     })
 }
 

@@ -102,6 +102,9 @@ fn write_command(out: &mut impl Write, command: &str) -> io::Result<()> {
 /// A text as a code span, whatever backticks it has (CommonMark, code spans).
 fn code(text: &str) -> String {
     let text = Escaped::line(text).to_string();
+    if text.is_empty() {
+        return text; // Two backticks would open a span.
+    }
     let fence = "`".repeat(longest_run(&text) + 1);
     match text.contains('`') {
         true => format!("{fence} {text} {fence}"),

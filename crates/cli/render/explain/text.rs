@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use diagnose::{Cause, Item, ItemKind, Missing};
+use diagnose::{Cause, Item, ItemKind, Missing, argument};
 
 use super::{Explained, Page, other_lines, rest_lines};
 use crate::{
@@ -153,7 +153,7 @@ impl<W: Write> Writer<'_, W> {
     }
 
     fn others(&mut self, page: &Page<'_>) -> io::Result<()> {
-        let all = page.others().count();
+        let all = page.others().len();
         let lines = other_lines(page, OTHERS_MAX);
         if lines.is_empty() {
             return Ok(());
@@ -178,10 +178,10 @@ impl<W: Write> Writer<'_, W> {
 fn place(item: &Item) -> String {
     match (&item.row, item.offset, item.kind) {
         (Some((session, _)), Some(offset), _) => {
-            format!("{} at byte {offset}; smtptrail show {session}", item.source)
+            format!("{} at byte {offset}; smtptrail show {}", item.source, argument(session))
         }
-        (_, _, ItemKind::Sessions) if item.source.contains('/') => format!("smtptrail show {}", item.source),
-        (_, _, ItemKind::Sessions) => format!("smtptrail search '{}'", item.source),
+        (_, _, ItemKind::Sessions) if item.source.contains('/') => format!("smtptrail show {}", argument(&item.source)),
+        (_, _, ItemKind::Sessions) => format!("smtptrail search {}", argument(&item.source)),
         (_, Some(offset), _) => format!("{} at byte {offset}", item.source),
         _ => item.source.clone(),
     }

@@ -16,12 +16,14 @@ use crate::{
 /// The first refusal comes no later after the change than this: a server that sends seldom has a quiet weekend.
 const NEAR_MS: i64 = 3 * 24 * 3_600_000;
 
+pub(super) const ID: &str = "certificate-changed";
+
 /// The rule.
 pub(super) struct CertificateChanged;
 
 impl Rule for CertificateChanged {
     fn id(&self) -> &'static str {
-        "certificate-changed"
+        ID
     }
 
     fn documentation(&self) -> Documentation {
@@ -39,18 +41,25 @@ impl Rule for CertificateChanged {
         if !matches!(case.family, Family::Attribution | Family::Tls) || !case.is_outbound() {
             return None;
         }
+        let status = case.status.map_or_else(|| case.code.unwrap_or(0).to_string(), str::to_owned);
         let changes: Vec<(&str, &Refused, Change<'_>)> = case
             .first_by_server()
             .into_iter()
             .filter_map(|(server, first)| {
                 let change = background.change(case, server)?;
                 let after = first.time().0 - change.now.first.0;
-                (-60_000..=NEAR_MS).contains(&after).then_some((server, first, change))
+                // The time that is asked about may begin long after the change.
+                let ever_since = change.now.refused(&status) * 10 >= change.now.sessions * 9;
+                let is_near = (-60_000..=NEAR_MS).contains(&after) || (after > 0 && ever_since);
+                is_near.then_some((server, first, change))
             })
             .collect();
         let (_, first, change) = changes.iter().min_by_key(|(_, first, _)| first.time())?;
         let mut cause = Cause::new(self.id());
-        cause.weigh(50, format!("the first refusal came {} after the change", span(first.time(), change.now.first)));
+        cause.weigh(
+            50,
+            format!("the first of these refusals came {} after the change", span(first.time(), change.now.first)),
+        );
         weigh(&mut cause, case, background, &changes);
         for (server, first, change) in changes.iter().take(1) {
             cause.evidence.push(sessions_item(change, server));

@@ -66,6 +66,9 @@ fn by_dates(cause: &mut Cause, case: &Case<'_>, background: &Background, view: &
     if expired && not_after < refused.0 && refused.0 - not_after < 2 * 24 * 3_600_000 {
         cause.weigh(6, "the refusals begin within two days of that");
     }
+    if background.accepted_share(case).is_some_and(|share| share > 0.5) && not_after < refused.0 {
+        cause.weigh(-35, "most sessions that presented it were not refused");
+    }
     if expired && not_after > refused.0 + 24 * 3_600_000 {
         cause.weigh(-50, format!("the refusals began before that, on {refused}"));
     }
@@ -73,6 +76,9 @@ fn by_dates(cause: &mut Cause, case: &Case<'_>, background: &Background, view: &
     cause.evidence.push(case.first().item());
     if view.file.is_none() {
         cause.missing.push(missing_certificate(&thumbprint.to_string(), "its dates, beside what the logs say"));
+    }
+    if !cause.says.is_empty() {
+        return; // It is about the other side's certificate.
     }
     let servers = listed(&case.servers);
     cause.says = format!("{servers} presented certificate {name} ({thumbprint}), which {verb} {date}.");

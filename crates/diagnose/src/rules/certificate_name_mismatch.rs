@@ -106,7 +106,13 @@ fn by_connectors(
         cause.weigh(-60, format!("inbound connector {} expects {expected}, which the certificate has", one.fact.name));
         return;
     }
-    let Some((one, expected)) = expecting.first() else { return };
+    let before = case.servers.iter().find_map(|server| background.change(case, server));
+    let old = before.map(|change| background.certificate(change.before.thumbprint));
+    let knew =
+        |(_, expected): &&(&Shown<'_>, &str)| old.as_ref().is_some_and(|old| matches(expected, &old.dns_names(), old));
+    // Of several connectors the one that knew the certificate before; else nobody can say which is meant.
+    let meant = expecting.iter().find(knew).or(expecting.first().filter(|_| expecting.len() == 1));
+    let Some((one, expected)) = meant.or(expecting.first()) else { return };
     let thumbprint = view.thumbprint;
     cause.weigh(
         75,
@@ -120,19 +126,25 @@ fn by_connectors(
     cause.evidence.push(case.first().item());
     let servers = listed(&case.servers);
     let name = names.first().map_or("", String::as_str);
-    cause.says = format!(
-        "{servers} presented certificate {thumbprint} for {}, but inbound connector {} expects {expected}.",
-        listed(names),
-        one.fact.name
-    );
+    let expectation = match meant {
+        Some(_) => format!("inbound connector {} expects {expected}", one.fact.name),
+        None => {
+            let expected: Vec<&str> = expecting.iter().map(|(_, expected)| *expected).collect();
+            format!("the inbound connectors expect {}", listed(&expected))
+        }
+    };
+    cause.says = format!("{servers} presented certificate {thumbprint} for {}, but {expectation}.", listed(names));
+    let connector = match meant {
+        Some(_) => quoted(&one.fact.name),
+        None => "'THE CONNECTOR THAT IS MEANT FOR THESE SERVERS'".into(),
+    };
+    if meant.is_none() {
+        cause.weigh(-5, "several inbound connectors expect a certificate, and the logs do not say which is meant");
+    }
     cause.mend = vec![
         Step::run(
             "In Exchange Online PowerShell, let the connector expect the new name:",
-            format!(
-                "Set-InboundConnector -Identity {} -TlsSenderCertificateName {}",
-                quoted(&one.fact.name),
-                quoted(name)
-            ),
+            format!("Set-InboundConnector -Identity {connector} -TlsSenderCertificateName {}", quoted(name)),
         ),
         wizard(&format!("certificate {name} ({thumbprint})")),
         Step::say(format!(

@@ -3,7 +3,7 @@
 //! Public authorities have begun to leave client authentication out of the extended key usage (RFC 5280 section
 //! 4.2.1.12) of certificates for servers. Without a status that says so it is only possible that this is the reason.
 
-use super::{Documentation, Rule, assign, listed, missing_certificate, pin, then};
+use super::{Documentation, Rule, assign, chain_incomplete::is_computer, listed, missing_certificate, pin, then};
 use crate::{
     background::{Background, Exhibited},
     case::Case,
@@ -41,16 +41,19 @@ impl Rule for CertificateUsage {
         let view = background.certificate(presented);
         let mut cause = Cause::new(self.id());
         if let Some(file) = view.file.filter(|file| !evidence::x509::allows_client_auth(file.fact)) {
-            cause.weigh(66, "the extended key usage of the certificate has no client authentication");
+            cause.weigh(36, "the extended key usage of the certificate has no client authentication");
             let usages = file.fact.usages.as_deref().unwrap_or_default().join(", ");
             cause.evidence.push(file.item(ItemKind::Certificate, format!("extended key usage: {usages}")));
         }
         let hex = presented.to_string();
+        let presenting = background.servers_presenting(case);
         let is_usage = |one: &Exhibited<'_, evidence::fact::ChainCheck>| {
-            one.fact.thumbprint == hex && USAGE_RESULTS.contains(&one.fact.result)
+            one.fact.thumbprint == hex
+                && USAGE_RESULTS.contains(&one.fact.result)
+                && presenting.iter().any(|server| is_computer(one.fact, server))
         };
         if let Some(check) = background.checks().find(is_usage) {
-            cause.weigh(20, format!("Windows found the usage wrong on {}", check.fact.computer));
+            cause.weigh(50, format!("Windows found the usage wrong on {}", check.fact.computer));
             cause
                 .evidence
                 .push(check.item(ItemKind::Capi2, format!("event {}: {:08X}", check.fact.event, check.fact.result)));
@@ -63,17 +66,10 @@ impl Rule for CertificateUsage {
             return None;
         }
         match background.accepted_share(case) {
-            Some(share) if share > 0.2 => {
-                cause.weigh(-45, format!("{:.0} % of the sessions that presented it were not refused", share * 100.0));
+            Some(share) if share > 0.5 => {
+                cause.weigh(-60, format!("{:.0} % of the sessions that presented it were not refused", share * 100.0));
             }
             _ => {}
-        }
-        let is_said = cause.why.len() > 1 || view.file.is_none();
-        if background.accepted_share(case).is_some_and(|share| share <= 0.1) {
-            cause.weigh(5, "nearly all sessions that presented it are refused");
-        }
-        if !is_said {
-            cause.at_most_medium("no status says that the usage is the reason");
         }
         if view.file.is_none() {
             cause.missing.push(missing_certificate(&hex, "its extended key usage"));
@@ -83,7 +79,7 @@ impl Rule for CertificateUsage {
         cause.evidence.push(case.first().item());
         cause.says = format!(
             "{servers} presented certificate {name} ({presented}), whose extended key usage does not allow client \
-             authentication."
+             authentication; the other side may turn it down for that."
         );
         cause.mend = vec![
             Step::say(format!(

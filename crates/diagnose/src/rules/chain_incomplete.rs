@@ -71,18 +71,36 @@ fn by_reply(cause: &mut Cause, case: &Case<'_>) {
 
 /// A check counts only if the certificate was presented by sessions of that computer: it can be about the other side's.
 fn by_checks(cause: &mut Cause, case: &Case<'_>, background: &Background, view: &CertificateView<'_>) {
+    let presenting = background.servers_presenting(case);
     let hex = view.thumbprint.to_string();
-    let of_case = |one: &Exhibited<'_, ChainCheck>| {
-        let computer = one.fact.computer.split('.').next().unwrap_or_default();
-        let by_server = case.servers.iter().any(|server| server.eq_ignore_ascii_case(computer));
-        one.fact.thumbprint == hex && by_server && CHAIN_RESULTS.contains(&one.fact.result)
+    let of_case = |one: &&Exhibited<'_, ChainCheck>| {
+        one.fact.thumbprint == hex
+            && is_of_tls(one.fact)
+            && presenting.iter().any(|server| is_computer(one.fact, server))
     };
-    let mut checks: Vec<_> = background.checks().filter(of_case).collect();
+    let all: Vec<_> = background.checks().collect();
+    let is_mended = |bad: &ChainCheck| {
+        let good = all.iter().filter(of_case).filter(|one| one.fact.result == 0 && one.fact.computer == bad.computer);
+        good.map(|one| one.fact).any(|good| good.first_ms > bad.last_ms && good.first_ms < case.from.0)
+    };
+    let is_bad = |one: &&Exhibited<'_, ChainCheck>| CHAIN_RESULTS.contains(&one.fact.result);
+    let mut checks: Vec<_> =
+        all.iter().filter(of_case).filter(is_bad).filter(|one| !is_mended(one.fact)).copied().collect();
     checks.sort_by_key(|one| (one.fact.event != 30, one.fact.first_ms));
     let Some(check) = checks.first() else { return };
     cause.weigh(84, format!("Windows itself found so on {}: {}", check.fact.computer, named_result(check.fact)));
     cause.evidence.push(check.item(ItemKind::Capi2, describe(check.fact)));
     cause.evidence.push(case.first().item());
+}
+
+/// Whether it is about TLS: other policies check signatures of programs.
+fn is_of_tls(check: &ChainCheck) -> bool {
+    check.event != 30 || check.policy.as_deref().is_none_or(|policy| policy.contains("SSL"))
+}
+
+/// Whether a check was made on a server. Logs name servers by their first label.
+pub(super) fn is_computer(check: &ChainCheck, server: &str) -> bool {
+    check.computer.split('.').next().unwrap_or_default().eq_ignore_ascii_case(server)
 }
 
 fn named_result(check: &ChainCheck) -> String {
@@ -196,9 +214,7 @@ fn import_steps(servers: &str, issuer: Option<&str>, intermediate: Option<(Strin
 /// An IIS server's log has no thumbprint: a check of the certificate that the reply names, or of one that covers the
 /// computer's name, is as near as one gets.
 fn without_thumbprint(cause: &mut Cause, case: &Case<'_>, background: &Background) {
-    if case.first().session.rebuilt.is_none() {
-        return;
-    }
+    let is_rebuilt = case.first().session.rebuilt.is_some();
     let named = case.refused.iter().find_map(|one| smtplog::reply_certificate_name(&one.reply()?.text));
     let covers = |check: &ChainCheck| {
         let subject = check.subject_name.as_deref().unwrap_or_default();
@@ -209,7 +225,7 @@ fn without_thumbprint(cause: &mut Cause, case: &Case<'_>, background: &Backgroun
         (is_named || evidence::names::covers(subject, computer)) && of_server
     };
     let checks = background.checks().filter(|one| CHAIN_RESULTS.contains(&one.fact.result) && covers(one.fact));
-    if let Some(check) = { checks }.next() {
+    if let Some(check) = { checks }.next().filter(|_| is_rebuilt) {
         cause.weigh(60, format!("Windows found so on {}: {}", check.fact.computer, named_result(check.fact)));
         cause.evidence.push(check.item(ItemKind::Capi2, describe(check.fact)));
         cause.at_most_medium("an IIS log does not say which certificate was presented");

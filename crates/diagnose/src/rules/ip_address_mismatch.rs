@@ -9,7 +9,7 @@ use evidence::fact::Connector;
 
 use super::{Documentation, Rule, listed, no_certificate_presented::identifies_by_address, quoted, then};
 use crate::{
-    background::{Background, Shown},
+    background::{Background, EgressUse, Shown},
     case::Case,
     cause::{Cause, Item, ItemKind, Step},
     family::Family,
@@ -33,12 +33,21 @@ impl Rule for IpAddressMismatch {
     }
 
     fn judge(&self, case: &Case<'_>, background: &Background) -> Option<Cause> {
-        if case.family != Family::Attribution || !case.is_outbound() {
+        // Other statuses of the family have reasons of their own.
+        let is_plain =
+            matches!(case.status, Some("5.7.64" | "5.7.68" | "5.7.1" | "5.7.0") | None) && case.attr.is_none();
+        if case.family != Family::Attribution || !is_plain || !case.is_outbound() {
             return None;
         }
         let connectors: Vec<_> =
             background.inbound().into_iter().filter(|one| identifies_by_address(&one.fact)).collect();
-        let connector = connectors.first()?;
+        // Of several connectors the one that knew the address before.
+        let earlier = |one: &&Shown<'_>| {
+            let mut uses =
+                background.egress.iter().filter(|egress| is_of_case(egress, case) && egress.first < case.from);
+            uses.any(|egress| holds(&one.fact, &egress.address))
+        };
+        let connector = connectors.iter().find(earlier).or(connectors.first().filter(|_| connectors.len() == 1))?;
         let seen: BTreeSet<&str> = case.refused.iter().filter_map(|one| one.session.egress_ip.as_deref()).collect();
         let known = |address: &str| connectors.iter().any(|one| holds(&one.fact, address));
         let strange: Vec<&str> = seen.iter().copied().filter(|address| !known(address)).collect();
@@ -59,7 +68,7 @@ impl Rule for IpAddressMismatch {
             ),
         );
         if connector.fact.value("SenderIPAddresses").is_some_and(|value| value.is_cut()) {
-            cause.weigh(-20, "the export does not show all of its addresses");
+            cause.weigh(-60, "the export does not show all of its addresses");
         }
         if other_way(background, &connector.fact) {
             cause.weigh(-15, "another inbound connector goes by certificate");
@@ -114,6 +123,11 @@ fn other_way(background: &Background, connector: &Connector) -> bool {
         .any(|one| one.fact.name != connector.name && one.fact.text("TlsSenderCertificateName").is_some())
 }
 
+fn is_of_case(egress: &EgressUse, case: &Case<'_>) -> bool {
+    egress.connector.eq_ignore_ascii_case(case.connector)
+        && case.servers.iter().any(|server| server.eq_ignore_ascii_case(&egress.server))
+}
+
 /// Which address the same servers came from before.
 fn before(
     cause: &mut Cause,
@@ -122,11 +136,11 @@ fn before(
     strange: &[&str],
     known: &impl Fn(&str) -> bool,
 ) {
-    let of_case = |one: &&crate::EgressUse| {
-        one.connector.eq_ignore_ascii_case(case.connector)
-            && case.servers.iter().any(|server| server.eq_ignore_ascii_case(&one.server))
-    };
-    let before = background.egress.iter().filter(of_case).filter(|one| known(&one.address) && one.first < case.from);
+    let before = background
+        .egress
+        .iter()
+        .filter(|one| is_of_case(one, case))
+        .filter(|one| known(&one.address) && one.first < case.from);
     let Some(before) = before.max_by_key(|one| one.last) else { return };
     cause.weigh(
         10,

@@ -73,12 +73,13 @@ pub const RULES: &[&dyn Rule] = &[
 pub fn judge(case: &Case<'_>, background: &Background) -> Vec<Cause> {
     let claimed = RULES.iter().filter_map(|rule| rule.judge(case, background)?.claimed());
     let mut causes: Vec<Cause> = claimed.collect();
-    causes.sort_by_key(|cause| Reverse(cause.weight()));
-    // Whatever else may be odd about the session, the block is what refused it.
-    if let Some(at) = causes.iter().position(|cause| cause.id == not_a_certificate_fault::ID) {
-        causes.swap(0, at);
-        causes.truncate(1);
-    }
+    let claimed_ids: Vec<&str> = causes.iter().map(|cause| cause.id).collect();
+    // That the certificate changed is told after what is known to be wrong with the one that came.
+    let is_general = |cause: &Cause| {
+        let specific = ["certificate-usage", "chain-incomplete", "certificate-expired"];
+        cause.id == certificate_changed::ID && claimed_ids.iter().any(|id| specific.contains(id))
+    };
+    causes.sort_by_key(|cause| (is_general(cause), Reverse(cause.weight())));
     for cause in &mut causes {
         cause.missing.sort();
         cause.missing.dedup();
@@ -143,8 +144,17 @@ pub(crate) fn missing_capi2(server: &str) -> Missing {
             "the events of Windows' certificate checks on {server} (switch them on first: wevtutil sl \
              Microsoft-Windows-CAPI2/Operational /e:true)"
         ),
-        command: format!("wevtutil epl Microsoft-Windows-CAPI2/Operational {server}-capi2.evtx"),
+        command: format!(
+            "wevtutil epl Microsoft-Windows-CAPI2/Operational {}",
+            argument(&format!("{server}-capi2.evtx"))
+        ),
     }
+}
+
+/// An argument of a command, in quotes if a shell could see more in it than a name.
+pub fn argument(name: &str) -> String {
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || ['.', '-', '_', '/', '@'].contains(&char);
+    if name.chars().all(is_plain) { name.to_owned() } else { quoted(name) }
 }
 
 /// `a, b and c`; a long list ends with how many more there are.
@@ -159,9 +169,18 @@ pub(crate) fn listed<T: AsRef<str>>(items: &[T]) -> String {
     }
 }
 
-/// A value in a PowerShell command.
+/// A value in a PowerShell command. Names come from logs and exports, and PowerShell ends a text in single quotes at
+/// typographic ones as well; each is doubled.
 pub(crate) fn quoted(value: &str) -> String {
-    format!("'{}'", value.replace('\'', "''"))
+    let mut quoted = String::from("'");
+    for char in value.chars() {
+        quoted.push(char);
+        if matches!(char, '\'' | '\u{2018}'..='\u{201b}') {
+            quoted.push(char);
+        }
+    }
+    quoted.push('\'');
+    quoted
 }
 
 /// The steps of the Hybrid Configuration Wizard.

@@ -13,7 +13,7 @@ use crate::{
     family::Family,
 };
 
-/// See the file.
+/// The rule.
 pub(super) struct NoCertificatePresented;
 
 impl Rule for NoCertificatePresented {
@@ -39,13 +39,18 @@ impl Rule for NoCertificatePresented {
         if !concerns || case.presented.is_some() || share < 0.5 {
             return None;
         }
+        let credentials = ["NoCredentials", "UnknownCredentials"];
+        let error = |one: &Refused| one.session.tls.error.as_deref().is_some_and(|error| credentials.contains(&error));
+        let lacks_credentials = case.share(error) > 0.5;
+        // A negotiation fails for many reasons; this one says so.
+        if !lacks_credentials && case.share(|one| one.session.tls.outcome == TlsOutcome::Failed) > 0.5 {
+            return None;
+        }
         let mut cause = Cause::new(self.id());
         let servers = listed(&case.servers);
         cause.weigh(75, "the refused sessions have a TLS negotiation and no certificate of the sending server in it");
         cause.evidence.push(case.first().item());
-        let credentials = ["NoCredentials", "UnknownCredentials"];
-        let error = |one: &Refused| one.session.tls.error.as_deref().is_some_and(|error| credentials.contains(&error));
-        if case.share(error) > 0.5 {
+        if lacks_credentials {
             cause.weigh(10, "the negotiation failed because there are no credentials");
         }
         let before = background.outbound_uses().filter(|one| {
@@ -110,5 +115,7 @@ pub(super) fn is_on_premises(connector: &evidence::fact::Connector) -> bool {
 pub(crate) fn identifies_by_address(connector: &evidence::fact::Connector) -> bool {
     let is_on_premises = is_on_premises(connector);
     let has_addresses = connector.value("SenderIPAddresses").is_some_and(|value| !value.items().is_empty());
-    is_on_premises && has_addresses && connector.text("TlsSenderCertificateName").is_none()
+    // An export of some properties does not say that the others are empty.
+    let no_certificate = connector.value("TlsSenderCertificateName").is_some_and(|value| value.text().is_none());
+    is_on_premises && has_addresses && no_certificate
 }

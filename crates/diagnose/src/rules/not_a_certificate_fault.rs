@@ -8,14 +8,12 @@ use crate::{
     family::Family,
 };
 
-pub(super) const ID: &str = "not-a-certificate-fault";
-
-/// See the file.
+/// The rule.
 pub(super) struct NotACertificateFault;
 
 impl Rule for NotACertificateFault {
     fn id(&self) -> &'static str {
-        ID
+        "not-a-certificate-fault"
     }
 
     fn documentation(&self) -> Documentation {

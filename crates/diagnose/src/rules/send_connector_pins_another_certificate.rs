@@ -42,7 +42,7 @@ impl Rule for SendConnectorPinsAnotherCertificate {
         let named = CertificateName::parse(text)?;
         let view = background.certificate(presented);
         let subject = view.subject()?;
-        let same_issuer = view.issuer().is_none_or(|issuer| same_dn(issuer, &named.issuer));
+        let same_issuer = named.issuer.is_empty() || view.issuer().is_none_or(|issuer| same_dn(issuer, &named.issuer));
         if same_dn(subject, &named.subject) && same_issuer {
             return None;
         }
@@ -62,6 +62,12 @@ impl Rule for SendConnectorPinsAnotherCertificate {
             let expected = one.fact.text("TlsSenderCertificateName");
             expected.is_some_and(|expected| evidence::names::covers(expected, &name))
         });
+        let presented_names = view.dns_names();
+        let fits = |expected: &str| presented_names.iter().any(|name| evidence::names::covers(expected, name));
+        let inbound = background.inbound();
+        if let Some(one) = inbound.iter().find(|one| one.fact.text("TlsSenderCertificateName").is_some_and(fits)) {
+            cause.weigh(-45, format!("inbound connector {} expects the presented one", one.fact.name));
+        }
         if let Some(one) = &expected {
             cause.weigh(8, format!("inbound connector {} expects the named one", one.fact.name));
         }

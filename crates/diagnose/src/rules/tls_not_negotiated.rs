@@ -10,7 +10,7 @@ use crate::{
     family::Family,
 };
 
-/// See the file.
+/// The rule.
 pub(super) struct TlsNotNegotiated;
 
 impl Rule for TlsNotNegotiated {
@@ -70,7 +70,7 @@ impl Rule for TlsNotNegotiated {
         cause.mend = vec![
             Step::run(
                 "Look at the other side's answer to EHLO (is 250-STARTTLS there?):",
-                format!("smtptrail show {}", case.first().session.id()),
+                format!("smtptrail show {}", super::argument(&case.first().session.id())),
             ),
             Step::say(
                 "If STARTTLS is missing there, something between takes it out: switch off SMTP inspection on the \

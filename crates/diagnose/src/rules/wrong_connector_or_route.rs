@@ -93,12 +93,19 @@ fn not_a_relay(case: &Case<'_>) -> Cause {
 }
 
 fn wrong_connector(case: &Case<'_>, background: &Background) -> Option<Cause> {
+    // Of a report the way is not known, and IIS has one way only.
+    if case.first().is_reported || case.first().session.rebuilt.is_some() {
+        return None;
+    }
     let remote = case.first().session.remote_name.as_deref().and_then(organisation)?;
+    let domains = case.recipient_domains();
     let near = |route: &&Route| {
         organisation(&route.remote_name).as_deref() == Some(&*remote)
             && !route.connector.eq_ignore_ascii_case(case.connector)
             && route.presented.is_some()
             && route.presented != case.presented
+            // Many tenants share the hosts of one provider: mail to another of them says nothing.
+            && route.recipients.iter().any(|domain| domains.contains(domain))
     };
     let of_server = |route: &&Route| case.servers.iter().any(|server| server.eq_ignore_ascii_case(&route.server));
     let routes: Vec<&Route> = background.routes.iter().filter(near).collect();
@@ -117,7 +124,7 @@ fn wrong_connector(case: &Case<'_>, background: &Background) -> Option<Cause> {
         cause.weigh(8, "it did so while the refusals went on");
     }
     if was_refused_always {
-        cause.weigh(10, format!("over {} it never accepted any", named_connector(case.connector)));
+        cause.weigh(10, format!("over {} none was seen to be accepted", named_connector(case.connector)));
     } else {
         cause.weigh(-35, format!("over {} it accepted mail, too", named_connector(case.connector)));
     }
@@ -186,7 +193,7 @@ fn say(cause: &mut Cause, case: &Case<'_>, right: &Route, remote: &str) {
                 right.connector
             ),
             format!(
-                "Set-SendConnector {} -AddressSpaces 'SMTP:DOMAIN;1' -SourceTransportServers @{{Add={}}}",
+                "Set-SendConnector {} -AddressSpaces @{{Add='SMTP:DOMAIN;1'}} -SourceTransportServers @{{Add={}}}",
                 quoted(&right.connector),
                 case.servers.iter().map(|server| quoted(server)).collect::<Vec<_>>().join(",")
             ),
