@@ -221,11 +221,16 @@ impl<'a> Case<'a> {
         counts
     }
 
-    /// Domains of the envelope recipients, lower case.
-    pub(crate) fn recipient_domains(&self) -> BTreeSet<String> {
+    /// Domains of the envelope recipients, lower case, the most frequent first.
+    pub fn recipient_domains(&self) -> Vec<String> {
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
         let messages = self.refused.iter().flat_map(|one| &one.session.messages);
         let domain = |to: &smtplog::Text| Some(to.rsplit_once('@')?.1.to_lowercase());
-        messages.flat_map(|message| message.to.iter().filter_map(domain)).collect()
+        let domains = messages.flat_map(|message| message.to.iter().filter_map(domain));
+        domains.for_each(|domain| *counts.entry(domain).or_default() += 1);
+        let mut counts: Vec<(String, u64)> = counts.into_iter().collect();
+        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        counts.into_iter().map(|(domain, _)| domain).collect()
     }
 
     /// The first refusal with a text, without case.

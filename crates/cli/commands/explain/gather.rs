@@ -7,7 +7,7 @@ use ::index::{
     query::{Expr, Field, Query, Window},
 };
 use anyhow::anyhow;
-use diagnose::{Background, Case, EgressUse, Exhibit, Origin, Refused, Route, Use};
+use diagnose::{Background, Case, EgressUse, Exhibit, Family, Origin, Refused, Route, Use};
 use ingest::transcript::{Original, OriginalRow, Wanted, rows_in, rows_of};
 use smtplog::{Direction, Session, SourceSpan, Thumbprint, Timestamp};
 
@@ -17,8 +17,11 @@ use crate::render::explain::{Explained, Other};
 /// for the last quarter.
 const HISTORY_MS: i64 = 92 * 24 * 3_600_000;
 
-/// Connectors of which accepted sessions are looked at.
-const CONNECTORS_MAX: usize = 24;
+/// Recipient domains of a case to which accepted mail is looked for.
+const DOMAINS_OF_CASE_MAX: usize = 3;
+
+/// Such domains of all cases.
+const DOMAINS_MAX: usize = 12;
 
 /// Accepted sessions that are looked at for each.
 const ACCEPTED_MAX: usize = 60;
@@ -88,7 +91,7 @@ pub(super) fn background(store: &Store, query: &Query, cases: &[Case<'_>]) -> an
         if by_address {
             background.egress = egress(store, history)?;
         }
-        background.routes = routes(store, &background.uses, history)?;
+        background.routes = routes(store, cases, history)?;
         background.recent = recent.join().map_err(|_| anyhow!("a thread panicked"))??;
         Ok(background)
     })
@@ -145,15 +148,17 @@ fn recipient_domains(session: &Session) -> Vec<String> {
     session.messages.iter().flat_map(|message| message.to.iter().filter_map(domain)).collect()
 }
 
-/// Accepted sessions of each connector that sends to others, newest first.
-fn routes(store: &Store, uses: &[Use], window: Window) -> anyhow::Result<Vec<Route>> {
-    let outbound = uses.iter().filter(|one| one.direction == Direction::Send && !one.is_internal);
-    let connectors: BTreeSet<&str> = outbound.map(|one| one.connector.as_str()).collect();
+/// Accepted sessions to the domains to which the cases' mail was refused, newest first.
+fn routes(store: &Store, cases: &[Case<'_>], window: Window) -> anyhow::Result<Vec<Route>> {
+    let judged = cases.iter().filter(|case| case.family == Family::Attribution && !case.first().is_reported);
+    let domains = judged.flat_map(|case| case.recipient_domains().into_iter().take(DOMAINS_OF_CASE_MAX));
+    let domains: BTreeSet<String> = domains.take(DOMAINS_MAX).collect();
     let mut routes = Vec::new();
-    for connector in connectors.into_iter().take(CONNECTORS_MAX) {
-        let quoted = connector.replace('\\', "\\\\").replace('"', "\\\"");
-        let text = format!("direction:send connector:\"{quoted}\" tls:ok -code:[400 TO 599]");
-        let Ok(query) = Query::parse(&text) else { continue };
+    for domain in domains {
+        // What a peer chose as a domain may be no query.
+        let Ok(query) = Query::parse(&format!("direction:send tls:ok to:@{domain} -code:[400 TO 599]")) else {
+            continue;
+        };
         let options = SearchOptions { limit: Some(ACCEPTED_MAX), sort: Sort::Newest, verify: false };
         for session in store.search(&query.within(window), &options)?.sessions {
             let accepted = session.messages.iter().any(|message| message.outcome == smtplog::MessageOutcome::Accepted);

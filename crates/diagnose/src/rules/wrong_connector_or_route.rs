@@ -117,8 +117,11 @@ fn wrong_connector(case: &Case<'_>, background: &Background) -> Option<Cause> {
             && organisation(&route.remote_name).as_deref() == Some(&*remote)
     });
     cause.weigh(
-        45,
-        format!("{} accepted mail over connector {} from {}", right.remote_name, right.connector, right.server),
+        50,
+        format!(
+            "{} accepted mail to the same domain over connector {} from {}",
+            right.remote_name, right.connector, right.server
+        ),
     );
     if routes.iter().any(|route| route.time >= case.from) {
         cause.weigh(8, "it did so while the refusals went on");
@@ -152,6 +155,7 @@ fn wrong_connector(case: &Case<'_>, background: &Background) -> Option<Cause> {
 
 fn by_export(cause: &mut Cause, case: &Case<'_>, background: &Background, right: &Route) {
     let Some(used) = background.send_connector(case.connector) else {
+        cause.at_most_medium("the connectors' settings are not known");
         cause.missing.push(missing_send("address spaces, costs and source servers, which decide the way"));
         return;
     };
