@@ -3,13 +3,14 @@
 //! `TlsCertificateName` holds issuer and subject, not a thumbprint (FORMATS 5.1): after a renewal under the same names
 //! nothing differs. Only what was presented is held against it.
 
-use evidence::names::{CertificateName, same_dn};
+use evidence::names::{CertificateName, covers, same_dn};
 
 use super::{Documentation, Rule, listed, missing_send, quoted, then};
 use crate::{
     background::Background,
     case::Case,
     cause::{Cause, Step},
+    certificate::CertificateView,
     family::Family,
 };
 
@@ -58,19 +59,7 @@ impl Rule for SendConnectorPinsAnotherCertificate {
             cause.weigh(-15, "the subject is the same, only the issuer differs");
         }
         let name = evidence::names::common_name(&named.subject).unwrap_or_else(|| named.subject.clone());
-        let expected = background.inbound().into_iter().find(|one| {
-            let expected = one.fact.text("TlsSenderCertificateName");
-            expected.is_some_and(|expected| evidence::names::covers(expected, &name))
-        });
-        let presented_names = view.dns_names();
-        let fits = |expected: &str| presented_names.iter().any(|name| evidence::names::covers(expected, name));
-        let inbound = background.inbound();
-        if let Some(one) = inbound.iter().find(|one| one.fact.text("TlsSenderCertificateName").is_some_and(fits)) {
-            cause.weigh(-45, format!("inbound connector {} expects the presented one", one.fact.name));
-        }
-        if let Some(one) = &expected {
-            cause.weigh(8, format!("inbound connector {} expects the named one", one.fact.name));
-        }
+        by_inbound(&mut cause, background, &view, &name);
         cause.evidence.push(connector.item(format!("{}: TlsCertificateName {text}", connector.fact.name)));
         cause.evidence.push(view.item(format!("{presented} is of {subject}")));
         cause.evidence.push(case.first().item());
@@ -102,10 +91,26 @@ impl Rule for SendConnectorPinsAnotherCertificate {
             ),
             then(),
         ];
-        if expected.is_none() && background.inbound().is_empty() {
+        if background.inbound().is_empty() {
             cause.missing.push(super::missing_inbound("which of both certificates it expects"));
         }
         Some(cause)
+    }
+}
+
+/// Which of both certificates the inbound connectors expect.
+fn by_inbound(cause: &mut Cause, background: &Background, view: &CertificateView<'_>, named: &str) {
+    let presented = view.dns_names();
+    for one in background.inbound() {
+        let Some(expected) = one.fact.text("TlsSenderCertificateName") else { continue };
+        if presented.iter().any(|name| covers(expected, name)) {
+            cause.weigh(-45, format!("inbound connector {} expects the presented one", one.fact.name));
+            return;
+        }
+        if covers(expected, named) {
+            cause.weigh(8, format!("inbound connector {} expects the named one", one.fact.name));
+            return;
+        }
     }
 }
 
