@@ -57,3 +57,35 @@ fn nothing_refused_is_exit_code_1() {
     let nothing = run(path, &["explain", "presented:0000000000000000000000000000000000000000"]);
     assert_eq!((nothing.code, nothing.out.as_str()), (Some(1), ""), "{}", nothing.err);
 }
+
+#[test]
+fn a_bounce_leads_to_its_session() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let reply = "550 5.7.64 TenantAttribution; Relay Access Denied mail.contoso.com is untrustedroot.";
+    std::fs::write(path.join("reply.txt"), reply).unwrap();
+    let alone = done(path, &["explain", "--from", "reply.txt"]);
+    assert!(alone.out.contains("chain-incomplete") && alone.out.contains("the sending server"), "{}", alone.out);
+    assert!(alone.err.contains("the store has none of these sessions"), "{}", alone.err);
+
+    fleet(path);
+    let found = done(path, &["search", "status:5.7.64", "--sort", "oldest", "--limit", "0", "--json"]).out;
+    let sessions = found.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let session = sessions.into_iter().find(|session| session["replies"][0]["peer"]["session"].is_string()).unwrap();
+    let peer = &session["replies"][0]["peer"];
+    let [host, time, id] = ["host", "time", "session"].map(|key| peer[key].as_str().unwrap());
+    // Folded in the middle, as mail systems do.
+    let bounce = format!(
+        "Subject: Undeliverable\r\nContent-Type: text/plain\r\n\r\nRemote Server returned '550 5.7.64\r\n \
+         TenantAttribution; Relay Access Denied [{host}\r\n {time} {id}]'\r\n"
+    );
+    std::fs::write(path.join("bounce.eml"), bounce).unwrap();
+    let page = done(path, &["explain", "--from", "bounce.eml"]).out;
+    assert!(page.contains(&format!("found by the peer's session id {id}")), "{page}");
+    assert!(page.contains("1. certificate-name-mismatch (high confidence)"), "{page}");
+
+    std::fs::write(path.join("letter.txt"), "Dear all, mail does not work.\n").unwrap();
+    let nothing = run(path, &["explain", "--from", "letter.txt"]);
+    assert_eq!(nothing.code, Some(2));
+    assert!(nothing.err.contains("letter.txt: no SMTP reply and no message id found in it"), "{}", nothing.err);
+}

@@ -85,7 +85,7 @@ impl Refused {
         Item {
             kind: if self.is_reported { ItemKind::Report } else { ItemKind::Log },
             source: source.map(|source| source.file.to_string()).unwrap_or_default(),
-            offset: source.map(|source| source.offset),
+            offset: source.map(|source| source.offset).filter(|_| !self.is_reported),
             text,
             row: (!self.is_reported).then_some((id, sequence)),
         }

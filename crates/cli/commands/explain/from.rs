@@ -61,8 +61,13 @@ pub(super) fn lead(path: &Path, store: Option<&Store>, console: &Console) -> any
     Ok(Led {
         refusals: Refusals { missing, ..Refusals::default() },
         reported,
-        how: format!("the report {}", path.display()),
+        how: format!("the report {}", named(path)),
     })
+}
+
+/// The report in a sentence.
+fn named(path: &Path) -> String {
+    if path.as_os_str() == "-" { "on standard input".into() } else { path.display().to_string() }
 }
 
 fn read(path: &Path) -> anyhow::Result<Report> {
@@ -143,7 +148,7 @@ fn refused(attempt: &Attempt, path: &Path) -> Option<Refused> {
 
 fn session(time: Timestamp, reply: Reply, attempt: &Attempt, path: &Path) -> Session {
     let stream = Stream { server: "unknown".into(), role: Role::Unknown, direction: Direction::Send };
-    let file = Arc::from(path.display().to_string());
+    let file = Arc::from(named(path));
     let text = |text: &Option<String>| text.as_deref().map(Into::into);
     Session {
         stream: Arc::new(stream),

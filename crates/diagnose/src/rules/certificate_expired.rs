@@ -2,7 +2,7 @@
 
 use smtplog::Timestamp;
 
-use super::{Documentation, Rule, assign, listed, missing_certificate, pin, then};
+use super::{Documentation, Rule, assign, missing_certificate, named_servers, pin, then};
 use crate::{
     background::Background,
     case::Case,
@@ -80,7 +80,7 @@ fn by_dates(cause: &mut Cause, case: &Case<'_>, background: &Background, view: &
     if !cause.says.is_empty() {
         return; // It is about the other side's certificate.
     }
-    let servers = listed(&case.servers);
+    let servers = named_servers(case);
     cause.says = format!("{servers} presented certificate {name} ({thumbprint}), which {verb} {date}.");
     let successor = successor(background, view, case.to);
     let new = successor.map_or("THUMBPRINT".to_owned(), |thumbprint| thumbprint.to_string());

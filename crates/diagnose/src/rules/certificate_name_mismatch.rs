@@ -10,8 +10,8 @@ use evidence::{
 };
 
 use super::{
-    Documentation, Rule, listed, missing_certificate, missing_inbound, no_certificate_presented::is_on_premises,
-    quoted, then, wizard,
+    Documentation, Rule, listed, missing_certificate, missing_inbound, named_servers,
+    no_certificate_presented::is_on_premises, quoted, then, wizard,
 };
 use crate::{
     background::{Background, Shown},
@@ -124,7 +124,7 @@ fn by_connectors(
     }
     cause.evidence.push(view.item(format!("{thumbprint} is for {}", listed(names))));
     cause.evidence.push(case.first().item());
-    let servers = listed(&case.servers);
+    let servers = named_servers(case);
     let name = names.first().map_or("", String::as_str);
     let expectation = match meant {
         Some(_) => format!("inbound connector {} expects {expected}", one.fact.name),
@@ -197,7 +197,7 @@ fn by_predecessor(
     if !cause.says.is_empty() {
         return;
     }
-    let servers = listed(&case.servers);
+    let servers = named_servers(case);
     let name = &names[0];
     cause.evidence.push(case.first().item());
     cause.says = format!(

@@ -3,7 +3,9 @@
 //! Public authorities have begun to leave client authentication out of the extended key usage (RFC 5280 section
 //! 4.2.1.12) of certificates for servers. Without a status that says so it is only possible that this is the reason.
 
-use super::{Documentation, Rule, assign, chain_incomplete::is_computer, listed, missing_certificate, pin, then};
+use super::{
+    Documentation, Rule, assign, chain_incomplete::is_computer, missing_certificate, named_servers, pin, then,
+};
 use crate::{
     background::{Background, Exhibited},
     case::Case,
@@ -74,7 +76,7 @@ impl Rule for CertificateUsage {
         if view.file.is_none() {
             cause.missing.push(missing_certificate(&hex, "its extended key usage"));
         }
-        let servers = listed(&case.servers);
+        let servers = named_servers(case);
         let name = view.name().unwrap_or_default();
         cause.evidence.push(case.first().item());
         cause.says = format!(

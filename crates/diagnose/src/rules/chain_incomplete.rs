@@ -5,7 +5,7 @@
 
 use evidence::{chain::Outcome, fact::ChainCheck};
 
-use super::{Documentation, Rule, assign, listed, missing_capi2, missing_certificate, pin, then};
+use super::{Documentation, Rule, assign, missing_capi2, missing_certificate, named_servers, pin, then};
 use crate::{
     background::{Background, Exhibited},
     case::Case,
@@ -159,7 +159,7 @@ fn by_files(
 }
 
 fn say(cause: &mut Cause, case: &Case<'_>, view: &CertificateView<'_>, intermediate: Option<(String, Vec<String>)>) {
-    let servers = listed(&case.servers);
+    let servers = named_servers(case);
     let name = view.name().unwrap_or_else(|| view.thumbprint.to_string());
     let thumbprint = view.thumbprint;
     if view.is_self_signed() == Some(true) {
@@ -230,7 +230,7 @@ fn without_thumbprint(cause: &mut Cause, case: &Case<'_>, background: &Backgroun
         cause.evidence.push(check.item(ItemKind::Capi2, describe(check.fact)));
         cause.at_most_medium("an IIS log does not say which certificate was presented");
     }
-    let servers = listed(&case.servers);
+    let servers = named_servers(case);
     cause.says = format!(
         "{servers} presented a certificate{} without a complete chain: the other side could not get from it to a root \
          that it trusts.",

@@ -7,7 +7,9 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use evidence::fact::Connector;
 
-use super::{Documentation, Rule, listed, no_certificate_presented::identifies_by_address, quoted, then};
+use super::{
+    Documentation, Rule, listed, named_servers, no_certificate_presented::identifies_by_address, quoted, then,
+};
 use crate::{
     background::{Background, EgressUse, Shown},
     case::Case,
@@ -156,7 +158,7 @@ fn before(
 }
 
 fn say(cause: &mut Cause, case: &Case<'_>, connector: &Shown<'_>, strange: &[&str], addresses: &str) {
-    let servers = listed(&case.servers);
+    let servers = named_servers(case);
     let name = &connector.fact.name;
     let added: Vec<String> = strange.iter().map(|address| quoted(address)).collect();
     cause.says = format!(

@@ -21,7 +21,7 @@ use evidence::fact::ConnectorKind;
 use crate::{
     background::Background,
     case::Case,
-    cause::{Cause, Missing, Step},
+    cause::{Cause, Item, Missing, Step},
     family::Family,
 };
 
@@ -81,10 +81,25 @@ pub fn judge(case: &Case<'_>, background: &Background) -> Vec<Cause> {
     };
     causes.sort_by_key(|cause| (is_general(cause), Reverse(cause.weight())));
     for cause in &mut causes {
+        let mut seen: Vec<Item> = Vec::new();
+        cause.evidence.retain(|item| {
+            !seen.contains(item) && {
+                seen.push(item.clone());
+                true
+            }
+        });
+        capitalise(&mut cause.says);
         cause.missing.sort();
         cause.missing.dedup();
     }
     causes
+}
+
+/// A sentence begins with a capital letter, a server's name stays as it is.
+fn capitalise(text: &mut String) {
+    if text.starts_with("the ") {
+        text.replace_range(..1, "T");
+    }
 }
 
 /// Evidence that would tell more about a case of which no cause is known.
@@ -139,6 +154,7 @@ pub(crate) fn missing_certificate(thumbprint: &str, what: &str) -> Missing {
 
 /// CAPI2's operational log.
 pub(crate) fn missing_capi2(server: &str) -> Missing {
+    let server = if server.eq_ignore_ascii_case("unknown") { "SERVER" } else { server };
     Missing {
         what: format!(
             "the events of Windows' certificate checks on {server} (switch them on first: wevtutil sl \
@@ -155,6 +171,12 @@ pub(crate) fn missing_capi2(server: &str) -> Missing {
 pub fn argument(name: &str) -> String {
     let is_plain = |char: char| char.is_ascii_alphanumeric() || ['.', '-', '_', '/', '@'].contains(&char);
     if name.chars().all(is_plain) { name.to_owned() } else { quoted(name) }
+}
+
+/// The servers of a case in a sentence. A report does not name them, nor does every folder of logs.
+pub(crate) fn named_servers(case: &Case<'_>) -> String {
+    let is_unknown = case.servers.iter().all(|server| server.eq_ignore_ascii_case("unknown"));
+    if is_unknown { "the sending server".into() } else { listed(&case.servers) }
 }
 
 /// `a, b and c`; a long list ends with how many more there are.

@@ -5,7 +5,7 @@
 
 use smtplog::{NegotiationVerb, TlsOutcome};
 
-use super::{Documentation, Rule, assign, listed, missing_send, pin, then};
+use super::{Documentation, Rule, assign, missing_send, named_servers, pin, then};
 use crate::{
     background::Background,
     case::{Case, Refused},
@@ -47,7 +47,7 @@ impl Rule for NoCertificatePresented {
             return None;
         }
         let mut cause = Cause::new(self.id());
-        let servers = listed(&case.servers);
+        let servers = named_servers(case);
         cause.weigh(75, "the refused sessions have a TLS negotiation and no certificate of the sending server in it");
         cause.evidence.push(case.first().item());
         if lacks_credentials {

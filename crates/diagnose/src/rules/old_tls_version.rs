@@ -1,6 +1,6 @@
 //! `old-tls-version`: TLS 1.0 or 1.1, which Exchange Online does not take any more.
 
-use super::{Documentation, Rule, listed, then};
+use super::{Documentation, Rule, named_servers, then};
 use crate::{
     background::Background,
     case::{Case, Refused},
@@ -57,7 +57,7 @@ impl Rule for OldTlsVersion {
             return None;
         }
         cause.evidence.push(case.first().item());
-        let servers = listed(&case.servers);
+        let servers = named_servers(case);
         let version =
             versions.first().map_or("an old version of TLS".to_owned(), |(version, _)| format!("TLS {version}"));
         cause.says = format!("{servers} used {version}, which Exchange Online does not take any more.");

@@ -5,7 +5,7 @@
 
 use evidence::names::{CertificateName, covers, same_dn};
 
-use super::{Documentation, Rule, listed, missing_send, quoted, then};
+use super::{Documentation, Rule, missing_send, named_servers, quoted, then};
 use crate::{
     background::Background,
     case::Case,
@@ -63,7 +63,7 @@ impl Rule for SendConnectorPinsAnotherCertificate {
         cause.evidence.push(connector.item(format!("{}: TlsCertificateName {text}", connector.fact.name)));
         cause.evidence.push(view.item(format!("{presented} is of {subject}")));
         cause.evidence.push(case.first().item());
-        let servers = listed(&case.servers);
+        let servers = named_servers(case);
         cause.says = format!(
             "Send connector {} names certificate {name}, but {servers} presented {subject} ({presented}).",
             connector.fact.name

@@ -2,7 +2,7 @@
 
 use smtplog::TlsOutcome;
 
-use super::{Documentation, Rule, listed, no_certificate_presented::identifies_by_address, then};
+use super::{Documentation, Rule, named_servers, no_certificate_presented::identifies_by_address, then};
 use crate::{
     background::Background,
     case::{Case, Refused},
@@ -62,7 +62,7 @@ impl Rule for TlsNotNegotiated {
         if case.first().session.rebuilt.is_some() {
             cause.at_most_medium("sessions of an IIS log are rebuilt, and a row of STARTTLS may be another's");
         }
-        let servers = listed(&case.servers);
+        let servers = named_servers(case);
         cause.says = format!(
             "{servers} sent over {} without TLS, so no certificate identified the sender.",
             named_connector(case.connector)

@@ -3,7 +3,7 @@
 //! It went over another send connector, with another certificate, while the right one works; or to a host that is not
 //! the tenant's.
 
-use super::{Documentation, Rule, listed, missing_send, quoted, then, tls_not_negotiated::named_connector};
+use super::{Documentation, Rule, missing_send, named_servers, quoted, then, tls_not_negotiated::named_connector};
 use crate::{
     background::{Background, Route},
     case::Case,
@@ -178,7 +178,7 @@ fn by_export(cause: &mut Cause, case: &Case<'_>, background: &Background, right:
 }
 
 fn say(cause: &mut Cause, case: &Case<'_>, right: &Route, remote: &str) {
-    let servers = listed(&case.servers);
+    let servers = named_servers(case);
     cause.says = format!(
         "{servers} sent to {remote} over {}, where it is refused; over connector {} it is accepted.",
         named_connector(case.connector),
