@@ -115,6 +115,7 @@ mod tests {
         let reply = Reply {
             time: Timestamp(0),
             sequence: 0,
+            row_hash: 0,
             side,
             code: code.parse().unwrap(),
             status: status.map(Into::into),

@@ -14,14 +14,14 @@ use rustc_hash::FxHashMap;
 use smtplog::{Direction, Role, SessionId, Stream, Thumbprint, Timestamp, certificate::Certificate};
 
 use crate::{
-    StoreError, evidence, fault,
+    StoreError, evidence, exports, fault,
     migrate::{OLDEST_LAYOUT, migrate},
     reported,
     split::write::SplitMeta,
 };
 
 /// Layout of the catalog and the splits. A program refuses what is newer than it knows.
-pub(crate) const LAYOUT: i64 = 4;
+pub(crate) const LAYOUT: i64 = 5;
 
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -31,7 +31,8 @@ CREATE TABLE IF NOT EXISTS streams (
     UNIQUE (server, role, direction));
 CREATE TABLE IF NOT EXISTS splits (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, bytes INTEGER NOT NULL, sessions INTEGER NOT NULL,
-    min_time INTEGER NOT NULL, max_time INTEGER NOT NULL, has_via INTEGER NOT NULL, is_open INTEGER NOT NULL);
+    min_time INTEGER NOT NULL, max_time INTEGER NOT NULL, has_via INTEGER NOT NULL, is_open INTEGER NOT NULL,
+    newest_run INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS split_streams (
     split INTEGER NOT NULL, stream INTEGER NOT NULL, least INTEGER NOT NULL, greatest INTEGER NOT NULL,
     PRIMARY KEY (split, stream)) WITHOUT ROWID;
@@ -85,6 +86,8 @@ pub(crate) struct SplitRow {
     pub(crate) has_via: bool,
     /// Whether it holds the sessions that are open.
     pub(crate) is_open: bool,
+    /// The latest run that brought one of its sessions.
+    pub(crate) newest_run: u64,
 }
 
 /// Path of the catalog within a store.
@@ -127,7 +130,12 @@ fn try_open_for_writing(store: &Path) -> Result<Connection, StoreError> {
     }
     fault::point("catalog.create")?;
     let layout = format!("INSERT OR IGNORE INTO meta VALUES ('layout', {LAYOUT});");
-    connection.execute_batch(&format!("BEGIN; {TABLES} {} {} {layout} COMMIT", reported::TABLE, evidence::TABLES))?;
+    connection.execute_batch(&format!(
+        "BEGIN; {TABLES} {} {} {} {layout} COMMIT",
+        reported::TABLE,
+        evidence::TABLES,
+        exports::TABLES
+    ))?;
     fault::point("catalog.opened")?;
     Ok(connection)
 }
@@ -174,7 +182,7 @@ fn percent_encoded(path: &Path) -> String {
         .collect()
 }
 
-fn check_layout(connection: &Connection, store: &Path) -> Result<(), StoreError> {
+pub(crate) fn check_layout(connection: &Connection, store: &Path) -> Result<(), StoreError> {
     if !has_meta(connection)? {
         return Ok(());
     }
@@ -233,8 +241,8 @@ impl Meta {
 
 /// All published splits, oldest first.
 pub(crate) fn splits(connection: &Connection) -> Result<Vec<SplitRow>, StoreError> {
-    let sql =
-        "SELECT id, name, bytes, sessions, min_time, max_time, has_via, is_open FROM splits ORDER BY min_time, id";
+    let sql = "SELECT id, name, bytes, sessions, min_time, max_time, has_via, is_open, newest_run FROM splits
+               ORDER BY min_time, id";
     let mut statement = connection.prepare(sql)?;
     let rows = statement.query_map([], |row| {
         Ok(SplitRow {
@@ -246,16 +254,23 @@ pub(crate) fn splits(connection: &Connection) -> Result<Vec<SplitRow>, StoreErro
             max_time: Timestamp(row.get(5)?),
             has_via: row.get(6)?,
             is_open: row.get(7)?,
+            newest_run: row.get::<_, i64>(8)? as u64,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The number of the latest run that was published, 0 before the first.
+pub(crate) fn newest_run(connection: &Connection) -> Result<u64, StoreError> {
+    let newest: Option<i64> = connection.query_row("SELECT max(id) FROM runs", [], |row| row.get(0))?;
+    Ok(newest.unwrap_or(0) as u64)
+}
+
 /// Names a split, whose file has to be durable.
 pub(crate) fn put_split(transaction: &Transaction<'_>, split: &SplitMeta, is_open: bool) -> Result<(), StoreError> {
     fault::point_of("catalog.put_split", &split.name)?;
-    let sql = "INSERT INTO splits (name, bytes, sessions, min_time, max_time, has_via, is_open)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let sql = "INSERT INTO splits (name, bytes, sessions, min_time, max_time, has_via, is_open, newest_run)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     transaction.prepare_cached(sql)?.execute(params![
         split.name,
         split.bytes as i64,
@@ -263,7 +278,8 @@ pub(crate) fn put_split(transaction: &Transaction<'_>, split: &SplitMeta, is_ope
         split.min_time.0,
         split.max_time.0,
         split.has_via,
-        is_open
+        is_open,
+        split.newest_run as i64
     ])?;
     let id = transaction.last_insert_rowid();
     for (stream, least, greatest) in &split.streams {

@@ -44,6 +44,22 @@ pub enum StoreError {
         /// Who holds the lock.
         holder: String,
     },
+    /// Another process exports under this name.
+    #[error("the export '{name}' is being made by {holder}")]
+    ExportLocked {
+        /// Its name.
+        name: String,
+        /// Who makes it.
+        holder: String,
+    },
+    /// A name that no export can have.
+    #[error(
+        "'{name}' cannot be the name of an export: it takes up to 64 letters, digits, '-', '_' and '.', and does not begin with '.'"
+    )]
+    ExportName {
+        /// What was given.
+        name: String,
+    },
     /// The lock could not be asked for; some network file systems have none.
     #[error("cannot lock {}", path.display())]
     Lock {

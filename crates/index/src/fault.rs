@@ -49,6 +49,15 @@ pub const POINTS: &[&str] = &[
     "catalog.checkpointed",
 ];
 
+/// The points of an export, which no run passes.
+pub const EXPORT_POINTS: &[&str] =
+    &["export.begin", "export.write", "export.written", "export.confirmed", "export.commit", "export.committed"];
+
+/// A point of an export is reached, in whoever sends for it.
+pub fn export_point(name: &'static str) -> io::Result<()> {
+    point_of(name, "")
+}
+
 /// A point is reached.
 pub(crate) fn point(name: &'static str) -> io::Result<()> {
     point_of(name, "")
@@ -57,7 +66,7 @@ pub(crate) fn point(name: &'static str) -> io::Result<()> {
 /// A point is reached for something that has a name.
 #[cfg(debug_assertions)]
 pub(crate) fn point_of(name: &'static str, of: impl Display) -> io::Result<()> {
-    debug_assert!(POINTS.contains(&name), "the point {name} is not registered");
+    debug_assert!(is_point(name), "the point {name} is not registered");
     armed::reached(name, &of)
 }
 
@@ -66,6 +75,11 @@ pub(crate) fn point_of(name: &'static str, of: impl Display) -> io::Result<()> {
 #[inline]
 pub(crate) fn point_of(_: &'static str, _: impl Display) -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(debug_assertions)]
+fn is_point(name: &str) -> bool {
+    POINTS.contains(&name) || EXPORT_POINTS.contains(&name)
 }
 
 #[cfg(debug_assertions)]
@@ -145,7 +159,7 @@ mod armed {
             "error" => Action::Error,
             _ => return None,
         };
-        super::POINTS.contains(&point).then_some(Fault { point: point.to_owned(), action, left: left.parse().ok()? })
+        super::is_point(point).then_some(Fault { point: point.to_owned(), action, left: left.parse().ok()? })
     }
 
     #[cfg(test)]

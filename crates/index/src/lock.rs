@@ -24,13 +24,23 @@ const HOLDER_BYTES_MAX: u64 = 200;
 /// Takes the lock, or says who holds it.
 pub(crate) fn lock(store: &Path, now: Timestamp) -> Result<File, StoreError> {
     let path = store.join("lock");
+    lock_file(&path, now, |holder| StoreError::Locked { dir: store.to_owned(), holder })
+}
+
+/// The same for any file.
+pub(crate) fn lock_file(
+    path: &Path,
+    now: Timestamp,
+    locked: impl FnOnce(String) -> StoreError,
+) -> Result<File, StoreError> {
+    let path = path.to_owned();
     let write_error = |source| StoreError::Write { path: path.clone(), source };
     let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
     let mut file = open.map_err(write_error)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            return Err(StoreError::Locked { dir: store.to_owned(), holder: holder(&mut file) });
+            return Err(locked(holder(&mut file)));
         }
         Err(TryLockError::Error(source)) => return Err(StoreError::Lock { path, source }),
     }

@@ -8,16 +8,19 @@
 //! | 2 | columns and words |
 //! | 3 | followed links ([`crate::split::columns::followed`]); a source's last line without its end is remembered |
 //! | 4 | evidence; files that are no logs are looked at once more for it |
+//! | 5 | exports: the run that brought a session, the time of its negotiations, the hashes of the rows of its events |
+//!
+//! What sessions of before layout 5 lack is read as not known.
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction};
 use smtplog::Timestamp;
 
 use crate::{
     StoreError,
     catalog::{self, LAYOUT, Meta},
-    evidence,
+    evidence, exports,
     rewrite::{Failure, Old, rewrite},
     split::bundle::Layout,
     writer::{now_ms, sync_folder},
@@ -30,6 +33,7 @@ pub(crate) const OLDEST_LAYOUT: i64 = 2;
 pub(crate) fn migrate(connection: &mut Connection, store: &Path, found: i64) -> Result<(), StoreError> {
     let folder = store.join("splits");
     let transaction = connection.transaction()?;
+    transaction.execute_batch("ALTER TABLE splits ADD COLUMN newest_run INTEGER NOT NULL DEFAULT 0")?;
     if found < 3 {
         transaction.execute_batch(
             "ALTER TABLE sources ADD COLUMN provisional INTEGER NOT NULL DEFAULT 0;
@@ -50,12 +54,20 @@ pub(crate) fn migrate(connection: &mut Connection, store: &Path, found: i64) -> 
         // Rows that were read twice were counted twice.
         Meta::RowsUnknown.add(&transaction, 1)?;
     }
+    if found < 4 {
+        add_evidence(&transaction)?;
+    }
+    transaction.execute_batch(exports::TABLES)?;
+    transaction.execute("UPDATE meta SET value = ?1 WHERE key = 'layout'", [LAYOUT])?;
+    transaction.commit()?;
+    Ok(())
+}
+
+fn add_evidence(transaction: &Transaction<'_>) -> Result<(), StoreError> {
     // An archive may hold evidence beside its logs.
     let logs = "SELECT path FROM sources WHERE path NOT IN (SELECT path FROM sources WHERE member IS NOT NULL)";
     transaction.execute(&format!("DELETE FROM files WHERE CAST(path AS TEXT) NOT IN ({logs})"), [])?;
     transaction.execute_batch(evidence::TABLES)?;
-    transaction.execute("UPDATE meta SET value = ?1 WHERE key = 'layout'", [LAYOUT])?;
-    transaction.commit()?;
     Ok(())
 }
 
@@ -101,6 +113,7 @@ mod tests {
         connection
             .execute_batch(
                 "ALTER TABLE sources DROP COLUMN provisional; ALTER TABLE sources DROP COLUMN cut_session;
+                 ALTER TABLE splits DROP COLUMN newest_run;
                  UPDATE meta SET value = 2 WHERE key = 'layout'",
             )
             .unwrap();

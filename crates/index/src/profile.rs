@@ -9,8 +9,8 @@
 use std::sync::Arc;
 
 use smtplog::{
-    Auth, AuthOutcome, Direction, Negotiation, NegotiationVerb, ReplySide, Role, Session, SessionId, Stream, Text,
-    Thumbprint, Timestamp, Tls, TlsOutcome,
+    Auth, AuthOutcome, Direction, Negotiation, NegotiationRows, NegotiationVerb, ReplySide, Role, RowMark, Session,
+    SessionId, Stream, Text, Thumbprint, Timestamp, Tls, TlsOutcome,
 };
 
 use crate::{
@@ -52,17 +52,115 @@ pub(crate) fn put_profile(out: &mut Vec<u8>, session: &Session, negotiations: &[
     }
 }
 
-/// Writes a negotiation without its sequence number.
-pub(crate) fn put_negotiation(out: &mut Vec<u8>, negotiation: &Negotiation) {
+/// Writes a negotiation without its sequence number and time, the parameters by their number in their own dictionary.
+pub(crate) fn put_negotiation(out: &mut Vec<u8>, negotiation: &Negotiation, parameters: u32) {
     out.push(negotiation.verb as u8);
+    put_number(out, parameters.into());
+    for (thumbprint, row) in
+        [(negotiation.presented, negotiation.rows.presented), (negotiation.received, negotiation.rows.received)]
+    {
+        put_thumbprint(out, thumbprint);
+        put_row(out, row);
+    }
+}
+
+/// Writes the parameters of a negotiation with the row that tells its outcome.
+pub(crate) fn put_parameters(out: &mut Vec<u8>, negotiation: &Negotiation) {
     put_tls(out, &negotiation.tls);
-    put_thumbprint(out, negotiation.presented);
-    put_thumbprint(out, negotiation.received);
+    put_row(out, negotiation.rows.outcome);
+}
+
+fn put_row(out: &mut Vec<u8>, row: Option<RowMark>) {
+    out.push(u8::from(row.is_some()));
+    if let Some(row) = row {
+        out.extend_from_slice(&row.hash.to_le_bytes());
+    }
+}
+
+/// The negotiations of a split.
+#[derive(Clone, Copy)]
+pub(crate) struct Negotiations<'a> {
+    pub(crate) entries: Dictionary<'a>,
+    /// Their parameters. A split of before layout 5 has them in the entries.
+    pub(crate) parameters: Option<Dictionary<'a>>,
+}
+
+/// What is read of a negotiation first, and where the rest begins.
+struct Entry<'a> {
+    verb: u8,
+    parameters: Decoder<'a>,
+    /// Where the certificates begin; in a split of before layout 5 only once the parameters are read.
+    certificates: Option<Decoder<'a>>,
+}
+
+impl<'a> Negotiations<'a> {
+    /// A negotiation. Its time and all sequence numbers are the record's to say.
+    pub(crate) fn get(&self, number: u32) -> Option<Negotiation> {
+        let Entry { verb, parameters: mut from, certificates } = self.entry(number)?;
+        let verb = match verb {
+            0 => NegotiationVerb::StartTls,
+            1 => NegotiationVerb::AnonymousTls,
+            _ => NegotiationVerb::Unknown,
+        };
+        let tls = tls(&mut from)?;
+        let mut rows = NegotiationRows::default();
+        let Some(mut rest) = certificates else {
+            let (presented, received) = (thumbprint(&mut from)?, thumbprint(&mut from)?);
+            return Some(Negotiation { sequence: 0, time: Timestamp(0), verb, tls, presented, received, rows });
+        };
+        rows.outcome = row(&mut from)?;
+        let presented = thumbprint(&mut rest)?;
+        rows.presented = row(&mut rest)?;
+        let received = thumbprint(&mut rest)?;
+        rows.received = row(&mut rest)?;
+        Some(Negotiation { sequence: 0, time: Timestamp(0), verb, tls, presented, received, rows })
+    }
+
+    fn entry(&self, number: u32) -> Option<Entry<'a>> {
+        let mut from = Decoder::new(self.entries.text(number)?);
+        let verb = from.byte()?;
+        let Some(parameters) = &self.parameters else {
+            return Some(Entry { verb, parameters: from, certificates: None });
+        };
+        let parameters = Decoder::new(parameters.text(from.small()?)?);
+        Some(Entry { verb, parameters, certificates: Some(from) })
+    }
+
+    /// The certificate presented.
+    fn presented(&self, number: u32) -> Option<Option<Thumbprint>> {
+        let Entry { parameters: mut from, certificates, .. } = self.entry(number)?;
+        if let Some(mut certificates) = certificates {
+            return thumbprint(&mut certificates);
+        }
+        from.byte()?; // The outcome.
+        for _ in 0..TLS_TEXTS {
+            optional(&mut from)?;
+        }
+        from.number()?; // The cipher's bits.
+        thumbprint(&mut from)
+    }
+
+    /// Why TLS failed.
+    fn tls_error(&self, number: u32) -> Option<Option<&'a [u8]>> {
+        let mut from = self.entry(number)?.parameters;
+        from.byte()?; // The outcome.
+        for _ in 0..TLS_TEXTS_BEFORE_ERROR {
+            optional(&mut from)?;
+        }
+        optional(&mut from)
+    }
+}
+
+fn row(from: &mut Decoder<'_>) -> Option<Option<RowMark>> {
+    if from.byte()? == 0 {
+        return Some(None);
+    }
+    Some(Some(RowMark { sequence: 0, hash: u64::from_le_bytes(from.array()?) }))
 }
 
 /// Reads what [`put_profile`] wrote: a session that has nothing but what its profile says. Negotiations come from their
 /// dictionary.
-pub(crate) fn profile(bytes: &[u8], negotiations: Dictionary<'_>) -> Option<Session> {
+pub(crate) fn profile(bytes: &[u8], negotiations: Negotiations<'_>) -> Option<Session> {
     let from = &mut Decoder::new(bytes);
     let server = std::str::from_utf8(from.text()?).ok()?.into();
     let role = *Role::ALL.get(usize::from(from.byte()?))?;
@@ -70,7 +168,7 @@ pub(crate) fn profile(bytes: &[u8], negotiations: Dictionary<'_>) -> Option<Sess
     let connector = text(from)?;
     let complete = from.byte()? != 0;
     let count = from.number()?;
-    let known = |from: &mut Decoder<'_>| negotiation(negotiations.text(from.small()?)?);
+    let known = |from: &mut Decoder<'_>| negotiations.get(from.small()?);
     let negotiations = (0..count).map(|_| known(from)).collect::<Option<Vec<_>>>()?;
     let auth = if from.byte()? == 0 { None } else { Some(auth(from)?) };
     Some(Session {
@@ -96,7 +194,7 @@ pub(crate) struct Glance {
 
 impl Glance {
     /// Reads part of what [`put_profile`] wrote.
-    pub(crate) fn of(bytes: &[u8], negotiations: Dictionary<'_>) -> Option<Glance> {
+    pub(crate) fn of(bytes: &[u8], negotiations: Negotiations<'_>) -> Option<Glance> {
         let from = &mut Decoder::new(bytes);
         let (server, role, direction) = (from.text()?, from.byte()?, from.byte()?);
         from.text()?; // The connector.
@@ -106,7 +204,7 @@ impl Glance {
             last = Some(from.small()?);
         }
         let presented = match last {
-            Some(last) => presented(negotiations.text(last)?)?,
+            Some(last) => negotiations.presented(last)?,
             None => None,
         };
         let stream = Link::stream_of(server, role, direction);
@@ -118,7 +216,7 @@ impl Glance {
 /// and why TLS and AUTH failed. `None` if it is damaged.
 pub(crate) fn each_text<'a>(
     bytes: &'a [u8],
-    negotiations: Dictionary<'a>,
+    negotiations: Negotiations<'a>,
     mut each: impl FnMut(&'a [u8]),
 ) -> Option<()> {
     let from = &mut Decoder::new(bytes);
@@ -127,7 +225,7 @@ pub(crate) fn each_text<'a>(
     each(from.text()?);
     from.byte()?; // Whether the session is complete.
     for _ in 0..from.number()? {
-        tls_error(negotiations.text(from.small()?)?)?.into_iter().for_each(&mut each);
+        negotiations.tls_error(from.small()?)?.into_iter().for_each(&mut each);
     }
     if from.byte()? != 0 {
         from.byte()?; // The outcome of AUTH.
@@ -137,34 +235,12 @@ pub(crate) fn each_text<'a>(
     Some(())
 }
 
-/// Why TLS failed in what [`put_negotiation`] wrote.
-fn tls_error(bytes: &[u8]) -> Option<Option<&[u8]>> {
-    let from = &mut Decoder::new(bytes);
-    from.take(2)?; // Verb and outcome.
-    for _ in 0..TLS_TEXTS_BEFORE_ERROR {
-        optional(from)?;
-    }
-    optional(from)
-}
-
 fn optional<'a>(from: &mut Decoder<'a>) -> Option<Option<&'a [u8]>> {
     if from.byte()? == 0 { Some(None) } else { from.text().map(Some) }
 }
 
 /// Optional texts that [`put_tls`] writes before the error: version, cipher, MAC and key exchange.
 const TLS_TEXTS_BEFORE_ERROR: usize = 4;
-
-/// The certificate presented in what [`put_negotiation`] wrote.
-fn presented(bytes: &[u8]) -> Option<Option<Thumbprint>> {
-    let from = &mut Decoder::new(bytes);
-    from.byte()?; // The verb.
-    from.byte()?; // The outcome.
-    for _ in 0..TLS_TEXTS {
-        optional(from)?;
-    }
-    from.number()?; // The cipher's bits.
-    thumbprint(from)
-}
 
 /// Optional texts that [`put_tls`] writes.
 const TLS_TEXTS: usize = 8;
@@ -199,18 +275,6 @@ fn empty(stream: Arc<Stream>) -> Session {
         rows_hash: 0,
         rebuilt: None,
     }
-}
-
-/// Reads what [`put_negotiation`] wrote; its sequence number is the record's to say.
-pub(crate) fn negotiation(bytes: &[u8]) -> Option<Negotiation> {
-    let from = &mut Decoder::new(bytes);
-    let verb = match from.byte()? {
-        0 => NegotiationVerb::StartTls,
-        1 => NegotiationVerb::AnonymousTls,
-        _ => NegotiationVerb::Unknown,
-    };
-    let (tls, presented, received) = (tls(from)?, thumbprint(from)?, thumbprint(from)?);
-    Some(Negotiation { sequence: 0, verb, tls, presented, received })
 }
 
 fn auth(from: &mut Decoder<'_>) -> Option<Auth> {
@@ -321,6 +385,8 @@ mod tests {
             Tls { version: Some("1.2".into()), cipher_bits: Some(256), error: Some("x".into()), ..Tls::default() };
         let negotiation = |presented| Negotiation {
             sequence: 7,
+            time: Timestamp(1),
+            rows: NegotiationRows::default(),
             verb: NegotiationVerb::StartTls,
             tls: tls.clone(),
             presented,
@@ -333,21 +399,24 @@ mod tests {
             let error = Some("LogonDenied".into());
             let auth = Some(Auth { outcome: AuthOutcome::Failed, mechanism: Some("LOGIN".into()), user: None, error });
             let session = Session { connector: "Default".into(), negotiations, auth, ..empty(Arc::clone(&stream)) };
-            let mut known = DictionaryBuilder::default();
+            let (mut known, mut parameters) = (DictionaryBuilder::default(), DictionaryBuilder::default());
             let mut scratch = Vec::new();
-            let numbers: Vec<u32> = session
-                .negotiations
-                .iter()
-                .map(|one| {
-                    scratch.clear();
-                    put_negotiation(&mut scratch, one);
-                    known.number(&scratch)
-                })
-                .collect();
+            let mut numbers = Vec::new();
+            for one in &session.negotiations {
+                scratch.clear();
+                put_parameters(&mut scratch, one);
+                let number = parameters.number(&scratch);
+                scratch.clear();
+                put_negotiation(&mut scratch, one, number);
+                numbers.push(known.number(&scratch));
+            }
             scratch.clear();
             put_profile(&mut scratch, &session, &numbers);
-            let encoded = known.encode();
-            let known = Dictionary::open(&encoded).unwrap();
+            let (encoded, parameters) = (known.encode(), parameters.encode());
+            let known = Negotiations {
+                entries: Dictionary::open(&encoded).unwrap(),
+                parameters: Some(Dictionary::open(&parameters).unwrap()),
+            };
             let whole = profile(&scratch, known).unwrap();
             let glance = Glance::of(&scratch, known).unwrap();
             assert_eq!(whole.presented(), session.presented());
@@ -361,5 +430,25 @@ mod tests {
             );
             assert_eq!((glance.stream, glance.direction), (Link::stream(&stream), Direction::Receive));
         }
+    }
+
+    #[test]
+    fn negotiations_of_before_layout_5_are_read() {
+        let tls = Tls { error: Some("UntrustedRoot".into()), cipher_bits: Some(256), ..Tls::default() };
+        let shown = (Some(Thumbprint([1; 20])), None);
+        let mut bytes = vec![NegotiationVerb::AnonymousTls as u8];
+        put_tls(&mut bytes, &tls);
+        put_thumbprint(&mut bytes, shown.0);
+        put_thumbprint(&mut bytes, shown.1);
+        let mut entries = DictionaryBuilder::default();
+        entries.number(&bytes);
+        let encoded = entries.encode();
+        let known = Negotiations { entries: Dictionary::open(&encoded).unwrap(), parameters: None };
+        let negotiation = known.get(0).unwrap();
+        assert_eq!((negotiation.verb, negotiation.tls), (NegotiationVerb::AnonymousTls, tls));
+        assert_eq!((negotiation.presented, negotiation.received), shown);
+        assert_eq!(negotiation.rows, NegotiationRows::default());
+        assert_eq!(known.presented(0), Some(shown.0));
+        assert_eq!(known.tls_error(0), Some(Some(&b"UntrustedRoot"[..])));
     }
 }

@@ -11,7 +11,7 @@ use smtplog::Timestamp;
 use crate::{
     MissingSplit, StoreError,
     catalog::{self, Meta, SplitRow},
-    evidence, fragments, kept,
+    evidence, exports, fragments, kept,
     rewrite::{DAY_MS, Failure, Old, Rewritten, rewrite},
     split::{bundle::Layout, read::SplitReader},
     writer::{Writer, now_ms, sync_folder},
@@ -71,6 +71,7 @@ impl Writer {
         let horizon = self.horizon()?.map_or(horizon, |known| known.max(horizon));
         self.write(|transaction| {
             Meta::Horizon.set(transaction, horizon.0)?;
+            exports::drop_before(transaction, horizon)?;
             evidence::drop_before(transaction, horizon)
         })?;
         let mut pruned = Pruned::default();

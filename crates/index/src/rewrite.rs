@@ -80,7 +80,8 @@ pub(crate) fn rewrite(folder: &Path, old: &[Old<'_>], keeps: impl Fn(Timestamp) 
         let times = reader.times();
         let session = reader.session(document, &times).ok_or_else(|| damaged(row, "a record cannot be read"))?;
         if keeps(session.started) {
-            let (name, number) = target.add(&session, reader.parts(document))?;
+            let run = reader.brought().get(document).unwrap_or(0);
+            let (name, number) = target.add(&session, reader.parts(document), run)?;
             if reader.has_parts(document) {
                 target.moved.push(Moved { from: (row.name.clone(), document), to: (name, number) });
             }
@@ -134,7 +135,12 @@ struct Target<'a> {
 }
 
 impl Target<'_> {
-    fn add(&mut self, session: &smtplog::Session, parts: Option<Vec<u8>>) -> Result<(String, u32), StoreError> {
+    fn add(
+        &mut self,
+        session: &smtplog::Session,
+        parts: Option<Vec<u8>>,
+        run: u64,
+    ) -> Result<(String, u32), StoreError> {
         if self.writer.as_ref().is_some_and(SplitWriter::is_full) {
             self.finish()?;
         }
@@ -145,7 +151,7 @@ impl Target<'_> {
                 self.writer.insert(SplitWriter::new()?)
             }
         };
-        let document = writer.add(session, parts)?;
+        let document = writer.add(session, parts, run)?;
         Ok((self.name.clone(), document))
     }
 

@@ -4,11 +4,14 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use rustc_hash::FxHashMap;
 use smtplog::{Session, SessionId, Stream, Timestamp, certificate::Certificate, hours::HourCounts};
 use ulid::Ulid;
@@ -141,6 +144,8 @@ pub struct Writer {
     dir: PathBuf,
     connection: Mutex<Connection>,
     expiry: Arc<Expiry>,
+    /// The number that the next run has once it is published.
+    next_run: AtomicU64,
     swept: u64,
     /// Held until the run ends; the kernel frees it if the process dies.
     _lock: File,
@@ -153,6 +158,7 @@ pub struct SplitSink {
     current_name: String,
     finished: Vec<SplitMeta>,
     given_up: Vec<GivenUp>,
+    run: u64,
     expiry: Arc<Expiry>,
     error: Option<StoreError>,
 }
@@ -174,8 +180,9 @@ impl Writer {
         fault::point("lock.held")?;
         let connection = catalog::open_for_writing(dir)?;
         let expiry = Arc::new(Expiry::before(Meta::Horizon.get(&connection)?.map(Timestamp)));
+        let next_run = AtomicU64::new(catalog::newest_run(&connection)? + 1);
         let connection = Mutex::new(connection);
-        let mut writer = Writer { dir: dir.to_owned(), connection, expiry, swept: 0, _lock: lock };
+        let mut writer = Writer { dir: dir.to_owned(), connection, expiry, next_run, swept: 0, _lock: lock };
         writer.swept = writer.sweep()?;
         fault::point("catalog.read")?;
         // Nobody else writes, and each of the thousands of questions to come would lock and unlock the file.
@@ -201,7 +208,8 @@ impl Writer {
         if !connection.is_autocommit() {
             connection.execute_batch("COMMIT")?; // What has only read.
         }
-        let transaction = connection.transaction()?;
+        // Exports note in the catalog what they sent, at any time: what is read here must not be outdated when it is written.
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let done = work(&transaction)?;
         fault::point("catalog.commit")?;
         transaction.commit()?;
@@ -329,6 +337,7 @@ impl Writer {
             current_name: String::new(),
             finished: Vec::new(),
             given_up: Vec::new(),
+            run: self.next_run.load(Ordering::Relaxed),
             expiry: Arc::clone(&self.expiry),
             error: None,
         }
@@ -339,6 +348,7 @@ impl Writer {
     pub fn publish(&self, run: Run, summary: impl FnOnce(&Published) -> String) -> Result<Published, StoreError> {
         let Run { sinks, open, replaced, sources, files, reported, newest, certificates, rows, evidence, rows_again } =
             run;
+        let run_number = self.next_run.load(Ordering::Relaxed);
         let open = open.map(|mut sessions| {
             sessions.retain(|(session, _)| !self.expiry.leaves_out(session));
             sessions
@@ -351,7 +361,7 @@ impl Writer {
             given_up.extend(sink.given_up);
         }
         let mut open_split = match &open {
-            Some(sessions) => open_split(&self.splits_folder(), sessions)?,
+            Some(sessions) => open_split(&self.splits_folder(), sessions, run_number)?,
             None => None,
         };
         sync_folder(&self.splits_folder())?;
@@ -394,10 +404,11 @@ impl Writer {
             evidence.iter().try_for_each(|record| evidence::put(transaction, record))?;
             fault::point("catalog.put_run")?;
             transaction
-                .prepare_cached("INSERT INTO runs (ended_ms, summary) VALUES (?1, ?2)")?
-                .execute(params![now_ms(), summary(&published)])?;
+                .prepare_cached("INSERT INTO runs (id, ended_ms, summary) VALUES (?1, ?2, ?3)")?
+                .execute(params![run_number as i64, now_ms(), summary(&published)])?;
             Ok(())
         })?;
+        self.next_run.store(run_number + 1, Ordering::Relaxed);
         Ok(published)
     }
 }
@@ -439,7 +450,7 @@ impl SplitSink {
         }
         let name = self.current_name.clone();
         let Some(writer) = &mut self.current else { return Err(StoreError::Damaged("no split is open")) };
-        let document = writer.add(session, parts)?;
+        let document = writer.add(session, parts, self.run)?;
         if writer.is_full() {
             self.finish_current()?;
         }
@@ -472,13 +483,17 @@ fn finish_all(sinks: Vec<SplitSink>) -> Result<Vec<SplitSink>, StoreError> {
     })
 }
 
-fn open_split(folder: &Path, sessions: &[(Session, Vec<StoredPart>)]) -> Result<Option<SplitMeta>, StoreError> {
+fn open_split(
+    folder: &Path,
+    sessions: &[(Session, Vec<StoredPart>)],
+    run: u64,
+) -> Result<Option<SplitMeta>, StoreError> {
     if sessions.is_empty() {
         return Ok(None);
     }
     let mut writer = SplitWriter::new()?;
     for (session, _) in sessions {
-        writer.add(session, None)?;
+        writer.add(session, None, run)?;
     }
     writer.finish(folder, Ulid::generate().to_string()).map(Some)
 }

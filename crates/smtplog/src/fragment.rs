@@ -12,7 +12,7 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
-    SessionId, Timestamp,
+    RowMark, SessionId, Timestamp,
     record::{Event, Record},
 };
 
@@ -202,6 +202,19 @@ impl<'a> Row<'a> {
         Row { sequence, ..self }
     }
 
+    /// Hash of what the row says, whatever its time and number: XXH3 (64 bits, no seed) of the lengths of data and context
+    /// as two 32-bit numbers, least byte first, the event's number, the data and the context, both without their
+    /// quotes. Rows that say the same have the same hash, on any machine.
+    #[inline]
+    pub fn content_hash(&self) -> u64 {
+        xxh3_64(&self.own[ROW_CONTENT..])
+    }
+
+    /// The row and the hash of its content.
+    pub(crate) fn mark(&self) -> RowMark {
+        RowMark { sequence: self.sequence, hash: self.content_hash() }
+    }
+
     /// The hash of this row and those before it, whose hash is `before`. Connector and endpoints are left out, because
     /// whether a row carries them depends on where its session was cut.
     #[inline]
@@ -209,6 +222,9 @@ impl<'a> Row<'a> {
         before.rotate_left(5).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ xxh3_64(self.own)
     }
 }
+
+/// Where in [`Row::own`] the content begins: after time and sequence.
+const ROW_CONTENT: usize = 8 + 4;
 
 /// Bytes of a row's fixed part.
 const ROW_HEAD: usize = 2 + 1 + 1 + 8 + 4 + 4 + 4 + 1;

@@ -375,6 +375,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::NegotiationRows;
     use crate::Stream;
 
     fn stream() -> Arc<Stream> {
@@ -440,6 +441,7 @@ mod tests {
         Reply {
             time: Timestamp(1_709_272_807_100),
             sequence: 17,
+            row_hash: 0,
             side: ReplySide::Remote,
             code: 550,
             status: text("5.7.64"),
@@ -461,6 +463,8 @@ mod tests {
     fn full_session() -> Session {
         let negotiation = |sequence, verb| Negotiation {
             sequence,
+            time: Timestamp(1_709_272_806_400),
+            rows: NegotiationRows::default(),
             verb,
             tls: tls(),
             presented: thumbprint(0x97),

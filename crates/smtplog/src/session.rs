@@ -150,6 +150,8 @@ pub enum NegotiationVerb {
 pub struct Negotiation {
     /// Sequence number of the row that began it.
     pub sequence: u32,
+    /// Time of that row.
+    pub time: Timestamp,
     /// The command that began it.
     pub verb: NegotiationVerb,
     /// Parameters and outcome.
@@ -158,6 +160,28 @@ pub struct Negotiation {
     pub presented: Option<Thumbprint>,
     /// The certificate that the other side showed.
     pub received: Option<Thumbprint>,
+    /// The rows that say so.
+    pub rows: NegotiationRows,
+}
+
+/// The rows that tell of a negotiation. None of them is known of sessions that a store has from before it kept them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct NegotiationRows {
+    /// The row with the thumbprint of the certificate that the logging server showed.
+    pub presented: Option<RowMark>,
+    /// The row with that of the certificate that the other side showed.
+    pub received: Option<RowMark>,
+    /// The row that says that TLS succeeded, or failed; `None` if only what follows tells.
+    pub outcome: Option<RowMark>,
+}
+
+/// A row of a session, to be found and recognised again.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct RowMark {
+    /// Its sequence number.
+    pub sequence: u32,
+    /// Hash of its content, see [`Row::content_hash`](crate::fragment::Row::content_hash).
+    pub hash: u64,
 }
 
 /// Who gave a reply.
@@ -176,6 +200,9 @@ pub struct Reply {
     pub time: Timestamp,
     /// Sequence number of its first row.
     pub sequence: u32,
+    /// Hash of the content of its first row, see [`Row::content_hash`](crate::fragment::Row::content_hash); 0 in a store
+    /// from before it was kept.
+    pub row_hash: u64,
     /// Who gave it.
     pub side: ReplySide,
     /// The three-digit code.

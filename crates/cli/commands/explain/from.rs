@@ -131,6 +131,7 @@ fn refused(attempt: &Attempt, path: &Path) -> Option<Refused> {
     let reply = Reply {
         time,
         sequence: 0,
+        row_hash: 0,
         side: ReplySide::Remote,
         code: attempt.code.or_else(|| code_of(attempt.status.as_deref()?))?,
         status: attempt.status.as_deref().map(Into::into),

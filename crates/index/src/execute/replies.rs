@@ -361,6 +361,7 @@ pub(crate) fn reply_of(class: &ReplyClass<'_>) -> Reply {
     Reply {
         time: Timestamp(0),
         sequence: 0,
+        row_hash: 0,
         side: class.side,
         code: class.code,
         status: class.status.map(Text::from),

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use smtplog::{
-    Direction, Message, MessageOutcome, Negotiation, NegotiationVerb, Peer, ProxyKind, ProxyLink, ProxyRole, Reply,
-    ReplySide, Role, Session, SessionId, Stream, Text, Thumbprint, Timestamp, Tls, TlsOutcome,
+    Direction, Message, MessageOutcome, Negotiation, NegotiationRows, NegotiationVerb, Peer, ProxyKind, ProxyLink,
+    ProxyRole, Reply, ReplySide, Role, RowMark, Session, SessionId, Stream, Text, Thumbprint, Timestamp, Tls,
+    TlsOutcome,
 };
 
 /// 2024-03-01T06:00:00Z.
@@ -27,6 +28,12 @@ pub(super) fn stream(server: &str, role: Role, direction: Direction) -> Arc<Stre
 pub(super) fn negotiation(sequence: u32, presented: u8, received: u8) -> Negotiation {
     Negotiation {
         sequence,
+        time: START,
+        rows: NegotiationRows {
+            presented: Some(RowMark { sequence: sequence + 3, hash: presented.into() }),
+            received: None,
+            outcome: Some(RowMark { sequence: sequence + 5, hash: u64::MAX }),
+        },
         verb: NegotiationVerb::StartTls,
         tls: Tls { outcome: TlsOutcome::Ok, ..Tls::default() },
         presented: Some(thumbprint(presented)),
@@ -39,6 +46,7 @@ pub(super) fn reply(second: i64, code: u16, status: &str, words: &str) -> Reply 
     Reply {
         time: Timestamp(START.0 + second * 1_000),
         sequence: second as u32,
+        row_hash: 0xFEDC_BA98_7654_3210,
         side: ReplySide::Remote,
         code,
         status: text(status).filter(|status| !status.is_empty()),

@@ -27,6 +27,8 @@ pub(crate) mod column {
     pub(crate) const STARTED: &str = "started";
     pub(crate) const DURATION: &str = "duration";
     pub(crate) const SESSION: &str = "session";
+    /// The run that brought the session; absent from splits of before layout 5.
+    pub(crate) const BROUGHT: &str = "brought";
     pub(crate) const HELO: &str = "helo";
     pub(crate) const REMOTE_NAME: &str = "remote_name";
     pub(crate) const LOCAL: &str = "local";
@@ -218,6 +220,7 @@ pub(super) struct ColumnsBuilder {
     started: Vec<u64>,
     duration: Vec<u64>,
     session: Vec<u64>,
+    brought: Vec<u64>,
     helo: Vec<u32>,
     remote_name: Vec<u32>,
     local: Vec<u32>,
@@ -242,13 +245,14 @@ pub(super) struct ColumnsBuilder {
 
 impl ColumnsBuilder {
     /// Adds a session whose texts have these numbers, and returns its document number.
-    pub(super) fn add(&mut self, session: &Session, numbers: &Numbers) -> u32 {
+    pub(super) fn add(&mut self, session: &Session, numbers: &Numbers, run: u64) -> u32 {
         let document = self.profile.len() as u32;
         self.runs.add(document, session);
         self.profile.push(numbers.profile);
         self.started.push(time_to_column(session.started.0));
         self.duration.push(duration_to_column(session));
         self.session.push(session.session.0);
+        self.brought.push(run);
         let or_none = |number: Option<u32>| number.map_or(0, |number| number + 1);
         self.helo.push(or_none(numbers.helo));
         self.remote_name.push(or_none(numbers.remote_name));
@@ -306,7 +310,7 @@ impl ColumnsBuilder {
         let pairs = [&self.from, &self.to, &self.message_id, &self.link, &self.failure, &self.peer];
         let of_pairs: usize = pairs.into_iter().map(PairsBuilder::bytes).sum();
         let of_followed: usize = [&self.relay, &self.sends, &self.via].into_iter().map(FollowedBuilder::bytes).sum();
-        of_pairs + of_followed + self.profile.len() * (6 * 4 + 3 * 8) + self.reply_document.len() * (3 * 4 + 8)
+        of_pairs + of_followed + self.profile.len() * (6 * 4 + 4 * 8) + self.reply_document.len() * (3 * 4 + 8)
     }
 
     /// The files of all columns.
@@ -328,6 +332,7 @@ impl ColumnsBuilder {
             (column::STARTED, &self.started),
             (column::DURATION, &self.duration),
             (column::SESSION, &self.session),
+            (column::BROUGHT, &self.brought),
             (column::REPLY_TIME, &self.reply_time),
             (column::VIA_BEYOND, &self.via_beyond),
             (column::RUN_LEAST, &self.runs.least),

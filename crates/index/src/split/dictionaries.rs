@@ -3,21 +3,26 @@
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
-use smtplog::{Negotiation, Reply, Session, SourceSpan, Thumbprint};
+use smtplog::{Negotiation, NegotiationRows, Reply, Session, SourceSpan, Thumbprint};
 
 use crate::{
     dictionary::{Dictionary, DictionaryBuilder},
-    profile::{ReplyClass, negotiation, put_negotiation, put_profile, put_reply_class},
+    profile::{Negotiations, ReplyClass, put_negotiation, put_parameters, put_profile, put_reply_class},
 };
 
 /// Names of the dictionaries' files in a split, in the order of [`Builders::encode`].
-pub(crate) const FILES: [&str; 8] =
-    ["negotiations", "profiles", "replies", "names", "hosts", "mailboxes", "texts", "sources"];
+pub(crate) const FILES: [&str; 9] =
+    ["negotiations", "profiles", "replies", "names", "hosts", "mailboxes", "texts", "sources", PARAMETERS];
+
+/// Name of the dictionary of what negotiations agreed on, which splits have since layout 5.
+pub(crate) const PARAMETERS: &str = "parameters";
 
 /// The dictionaries of a split that is being written.
 #[derive(Default)]
 pub(crate) struct Builders {
     negotiations: DictionaryBuilder,
+    /// What negotiations agreed on, or why they failed.
+    parameters: DictionaryBuilder,
     profiles: DictionaryBuilder,
     replies: DictionaryBuilder,
     /// HELO names, names of remotes and of peers.
@@ -62,7 +67,10 @@ impl Builders {
             return number;
         }
         self.scratch.clear();
-        put_negotiation(&mut self.scratch, negotiation);
+        put_parameters(&mut self.scratch, negotiation);
+        let parameters = self.parameters.number(&self.scratch);
+        self.scratch.clear();
+        put_negotiation(&mut self.scratch, negotiation, parameters);
         let number = self.negotiations.number(&self.scratch);
         self.recent_negotiations.truncate(RECENT_NEGOTIATIONS - 1);
         self.recent_negotiations.insert(0, (negotiation.clone(), number));
@@ -71,12 +79,15 @@ impl Builders {
 
     /// Certificates of the negotiations so far, in order.
     pub(crate) fn thumbprints(&self) -> Vec<Thumbprint> {
-        let negotiations = self.negotiations.encode();
+        let (negotiations, parameters) = (self.negotiations.encode(), self.parameters.encode());
         let replies = self.replies.encode();
-        let known = Dictionary::open(&negotiations).unwrap_or_default();
+        let known = Negotiations {
+            entries: Dictionary::open(&negotiations).unwrap_or_default(),
+            parameters: Some(Dictionary::open(&parameters).unwrap_or_default()),
+        };
         let classes = Dictionary::open(&replies).unwrap_or_default();
         let shown =
-            known.iter().filter_map(|(_, bytes)| negotiation(bytes)).flat_map(|one| [one.presented, one.received]);
+            (0..known.entries.len()).filter_map(|at| known.get(at)).flat_map(|one| [one.presented, one.received]);
         let named = classes.iter().filter_map(|(_, bytes)| ReplyClass::decode(bytes)?.thumbprint).map(Some);
         let mut thumbprints: Vec<Thumbprint> = shown.chain(named).flatten().collect();
         thumbprints.sort_unstable();
@@ -129,13 +140,14 @@ impl Builders {
         self.all().iter().map(|builder| builder.bytes()).sum::<usize>() + 24 * self.phrases.len()
     }
 
-    pub(crate) fn encode(&self) -> [Vec<u8>; 8] {
+    pub(crate) fn encode(&self) -> [Vec<u8>; 9] {
         self.all().map(DictionaryBuilder::encode)
     }
 
-    fn all(&self) -> [&DictionaryBuilder; 8] {
-        let Builders { negotiations, profiles, replies, names, hosts, mailboxes, texts, sources, .. } = self;
-        [negotiations, profiles, replies, names, hosts, mailboxes, texts, sources]
+    fn all(&self) -> [&DictionaryBuilder; 9] {
+        let Builders { negotiations, profiles, replies, names, hosts, mailboxes, texts, sources, parameters, .. } =
+            self;
+        [negotiations, profiles, replies, names, hosts, mailboxes, texts, sources, parameters]
     }
 }
 
@@ -154,7 +166,12 @@ const RECENT_NEGOTIATIONS: usize = 8;
 
 /// Whether two negotiations are the same but for their place in the session.
 fn is_alike(a: &Negotiation, b: &Negotiation) -> bool {
-    (a.presented, a.received, a.verb) == (b.presented, b.received, b.verb) && a.tls == b.tls
+    (a.presented, a.received, a.verb) == (b.presented, b.received, b.verb) && a.tls == b.tls && hashes(a) == hashes(b)
+}
+
+fn hashes(negotiation: &Negotiation) -> [Option<u64>; 3] {
+    let NegotiationRows { presented, received, outcome } = negotiation.rows;
+    [presented, received, outcome].map(|row| row.map(|row| row.hash))
 }
 
 /// The dictionaries of a written split.

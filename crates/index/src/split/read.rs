@@ -18,7 +18,7 @@ use super::{
 use crate::{
     dictionary::Dictionary,
     packed::Packed,
-    profile::{Glance, ReplyClass, each_text, profile},
+    profile::{Glance, Negotiations, ReplyClass, each_text, profile},
     query::Phrase,
     sessions::Documents,
 };
@@ -36,6 +36,7 @@ pub(crate) struct SplitReader {
 
 struct DictionaryFiles {
     negotiations: OwnedBytes,
+    parameters: Option<OwnedBytes>,
     profiles: OwnedBytes,
     replies: OwnedBytes,
     names: OwnedBytes,
@@ -98,7 +99,7 @@ impl SplitReader {
         let slot = slots.get(usize::try_from(number).ok()?)?;
         let read = || {
             let bytes = profiles.text(u32::try_from(number).ok()?)?;
-            profile(bytes, dictionary(&self.dictionaries.negotiations)).map(Box::new)
+            profile(bytes, self.negotiations()).map(Box::new)
         };
         slot.get_or_init(read).as_deref()
     }
@@ -106,12 +107,12 @@ impl SplitReader {
     /// What of a profile tells whether its sessions can be partners.
     pub(crate) fn glance(&self, number: u32) -> Option<Glance> {
         let profile = dictionary(&self.dictionaries.profiles).text(number)?;
-        Glance::of(profile, dictionary(&self.dictionaries.negotiations))
+        Glance::of(profile, self.negotiations())
     }
 
     /// Numbers of the profiles with a connector or failure that satisfies a predicate, each text being asked once.
     pub(crate) fn profiles_with_text(&self, predicate: impl Fn(&str) -> bool) -> Vec<u32> {
-        let negotiations = dictionary(&self.dictionaries.negotiations);
+        let negotiations = self.negotiations();
         let mut asked: FxHashMap<&[u8], bool> = FxHashMap::default();
         let mut is_wanted =
             |text| *asked.entry(text).or_insert_with(|| std::str::from_utf8(text).is_ok_and(&predicate));
@@ -243,6 +244,11 @@ impl SplitReader {
         }
     }
 
+    /// The runs that brought the sessions, by document; no numbers in a split of before they were kept.
+    pub(crate) fn brought(&self) -> Packed<'_> {
+        self.column(column::BROUGHT)
+    }
+
     /// A session from its record. `None` means that the split is damaged.
     pub(crate) fn session(&self, document: u32, times: &Times<'_>) -> Option<Session> {
         let columns = Columns {
@@ -277,6 +283,13 @@ impl SplitReader {
         records::decompress(self.bundle.slice(PARTS)?.get(range)?)
     }
 
+    fn negotiations(&self) -> Negotiations<'_> {
+        Negotiations {
+            entries: dictionary(&self.dictionaries.negotiations),
+            parameters: self.dictionaries.parameters.as_ref().map(dictionary),
+        }
+    }
+
     fn dictionaries(&self) -> Dictionaries<'_> {
         Dictionaries {
             replies: dictionary(&self.dictionaries.replies),
@@ -292,9 +305,13 @@ impl SplitReader {
 impl DictionaryFiles {
     fn open(bundle: &Bundle) -> Option<DictionaryFiles> {
         let file = |name: &str| bundle.file(name).filter(|bytes| Dictionary::open(bytes).is_some());
-        let [negotiations, profiles, replies, names, hosts, mailboxes, texts, sources] = FILES;
+        let [negotiations, profiles, replies, names, hosts, mailboxes, texts, sources, parameters] = FILES;
         Some(DictionaryFiles {
             negotiations: file(negotiations)?,
+            parameters: match bundle.file(parameters) {
+                Some(_) => Some(file(parameters)?),
+                None => None, // A split of before layout 5.
+            },
             profiles: file(profiles)?,
             replies: file(replies)?,
             names: file(names)?,

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use smtplog::{
-    Confidence, Message, MessageOutcome, Peer, ProxyKind, ProxyLink, ProxyRole, Reply, Session, SessionId, SourceSpan,
-    Text, Timestamp,
+    Confidence, Message, MessageOutcome, Negotiation, NegotiationRows, Peer, ProxyKind, ProxyLink, ProxyRole, Reply,
+    Session, SessionId, SourceSpan, Text, Timestamp,
 };
 
 use super::dictionaries::{Builders, Dictionaries};
@@ -65,7 +65,11 @@ pub(crate) fn encode(session: &Session, builders: &mut Builders, numbers: &mut N
     numbers.remote_name = put_name(out, session.remote_name.as_deref(), builders);
     numbers.egress = session.egress_ip.as_deref().map(|address| builders.hosts.number(address.as_bytes()));
     put_number(out, numbers.egress.map_or(0, |number| u64::from(number) + 1));
-    session.negotiations.iter().for_each(|negotiation| put_number(out, negotiation.sequence.into()));
+    for negotiation in &session.negotiations {
+        put_number(out, negotiation.sequence.into());
+        put_signed(out, negotiation.time.0.wrapping_sub(session.started.0));
+        put_rows(out, negotiation);
+    }
     put_number(out, session.replies.len() as u64);
     session.replies.iter().for_each(|reply| numbers.replies.push(put_reply(out, reply, session, builders)));
     put_number(out, session.messages.len() as u64);
@@ -82,6 +86,10 @@ const ENDED_ELSE: u8 = 2;
 /// nothing there.
 const ENDED_BITS: u8 = 3;
 
+/// Set in the first byte where negotiations have their times and refusals the hashes of their rows, which they have since
+/// layout 5.
+const MARKED: u8 = 1 << 4;
+
 fn confidence_bits(rebuilt: Option<Confidence>) -> u8 {
     match rebuilt {
         None => 0,
@@ -91,7 +99,7 @@ fn confidence_bits(rebuilt: Option<Confidence>) -> u8 {
 }
 
 fn confidence(first_byte: u8) -> Option<Confidence> {
-    match first_byte >> 2 {
+    match first_byte >> 2 & 3 {
         0 => None,
         2 => Some(Confidence::Medium),
         _ => Some(Confidence::Low),
@@ -101,7 +109,7 @@ fn confidence(first_byte: u8) -> Option<Confidence> {
 fn put_times(out: &mut Vec<u8>, session: &Session) {
     // The `-` row is the last one nearly always.
     let ended = session.ended.map_or(ENDED_NEVER, |ended| if ended == session.last { ENDED_LAST } else { ENDED_ELSE });
-    out.push(ended | confidence_bits(session.rebuilt));
+    out.push(ended | confidence_bits(session.rebuilt) | MARKED);
     if let (ENDED_ELSE, Some(time)) = (ended, session.ended) {
         put_signed(out, time.0 - session.started.0);
     }
@@ -139,6 +147,7 @@ fn put_reply(out: &mut Vec<u8>, reply: &Reply, session: &Session, builders: &mut
     put_number(out, class.into());
     put_signed(out, reply.time.0 - session.started.0);
     put_number(out, reply.sequence.into());
+    out.extend_from_slice(&reply.row_hash.to_le_bytes());
     let text = text_without_peer(reply);
     let text_number = builders.texts.number(text.as_bytes());
     put_number(out, text_number.into());
@@ -231,6 +240,7 @@ pub(crate) fn decode(
 ) -> Option<Session> {
     let from = &mut Decoder::new(bytes);
     let first_byte = from.byte()?;
+    let is_marked = first_byte & MARKED != 0;
     let ended = match first_byte & ENDED_BITS {
         ENDED_LAST => Some(columns.last),
         ENDED_NEVER => None,
@@ -248,12 +258,9 @@ pub(crate) fn decode(
         Some(number) => Some(text(dictionaries.hosts.text(u32::try_from(number).ok()?)?)?),
         None => None,
     };
-    let mut negotiations = profile.negotiations.clone();
-    for negotiation in &mut negotiations {
-        negotiation.sequence = from.small()?;
-    }
+    let negotiations = negotiations(from, &profile.negotiations, is_marked, columns.started)?;
     let count = from.number()?;
-    let replies = (0..count).map(|_| reply(from, columns, dictionaries)).collect::<Option<Vec<_>>>()?;
+    let replies = (0..count).map(|_| reply(from, is_marked, columns, dictionaries)).collect::<Option<Vec<_>>>()?;
     let count = from.number()?;
     let messages = (0..count).map(|_| message(from, dictionaries)).collect::<Option<Vec<_>>>()?;
     let mut session = Session {
@@ -288,6 +295,44 @@ pub(crate) fn decode(
     Some(session)
 }
 
+/// The negotiations of a profile, with what only the record knows of them.
+fn negotiations(
+    from: &mut Decoder<'_>,
+    shared: &[Negotiation],
+    is_marked: bool,
+    started: Timestamp,
+) -> Option<Vec<Negotiation>> {
+    let mut negotiations = shared.to_vec();
+    for negotiation in &mut negotiations {
+        (negotiation.sequence, negotiation.time) = (from.small()?, started);
+        if is_marked {
+            negotiation.time = Timestamp(started.0.wrapping_add(from.signed()?));
+            rows_from(from, negotiation)?;
+        }
+    }
+    Some(negotiations)
+}
+
+/// Writes how far each row of a negotiation is behind the one before; mostly one or two.
+fn put_rows(out: &mut Vec<u8>, negotiation: &Negotiation) {
+    let NegotiationRows { presented, received, outcome } = negotiation.rows;
+    let mut before = negotiation.sequence;
+    for mark in [presented, received, outcome].into_iter().flatten() {
+        put_signed(out, i64::from(mark.sequence) - i64::from(before));
+        before = mark.sequence;
+    }
+}
+
+fn rows_from(from: &mut Decoder<'_>, negotiation: &mut Negotiation) -> Option<()> {
+    let NegotiationRows { presented, received, outcome } = &mut negotiation.rows;
+    let mut before = negotiation.sequence;
+    for mark in [presented, received, outcome].into_iter().flatten() {
+        before = u32::try_from(i64::from(before).checked_add(from.signed()?)?).ok()?;
+        mark.sequence = before;
+    }
+    Some(())
+}
+
 fn text(bytes: &[u8]) -> Option<Text> {
     Text::from_utf8(bytes).ok()
 }
@@ -308,10 +353,11 @@ fn name(from: &mut Decoder<'_>, dictionaries: &Dictionaries<'_>) -> Option<Optio
     }
 }
 
-fn reply(from: &mut Decoder<'_>, columns: Columns, dictionaries: &Dictionaries<'_>) -> Option<Reply> {
+fn reply(from: &mut Decoder<'_>, is_marked: bool, columns: Columns, dictionaries: &Dictionaries<'_>) -> Option<Reply> {
     let class = dictionaries.reply_class(from.small()?)?;
     let time = Timestamp(columns.started.0.checked_add(from.signed()?)?);
     let sequence = from.small()?;
+    let row_hash = if is_marked { u64::from_le_bytes(from.array()?) } else { 0 };
     let mut reply_text = text(dictionaries.texts.text(from.small()?)?)?;
     let kind = from.byte()?;
     let peer = if kind == 0 { None } else { Some(peer(from, kind, columns, dictionaries)?) };
@@ -326,6 +372,7 @@ fn reply(from: &mut Decoder<'_>, columns: Columns, dictionaries: &Dictionaries<'
     Some(Reply {
         time,
         sequence,
+        row_hash,
         side: class.side,
         code: class.code,
         status: class.status.map(Text::from),

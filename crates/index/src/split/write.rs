@@ -48,6 +48,8 @@ pub(crate) struct SplitMeta {
     pub(crate) max_time: Timestamp,
     /// Whether a reply's certificate has to be looked up at a front end's session.
     pub(crate) has_via: bool,
+    /// The latest run that brought one of its sessions.
+    pub(crate) newest_run: u64,
     /// Certificates that occur in it, in order.
     pub(crate) thumbprints: Vec<Thumbprint>,
     /// Least and greatest session id by stream, in order.
@@ -72,6 +74,7 @@ pub(crate) struct SplitWriter {
     min_time: Timestamp,
     max_time: Timestamp,
     has_via: bool,
+    newest_run: u64,
     streams: Vec<(Arc<Stream>, SessionId, SessionId)>,
     last_stream: Option<(Arc<Stream>, u32)>,
     keys: Vec<(u32, SessionId, Timestamp)>,
@@ -100,6 +103,7 @@ impl SplitWriter {
             min_time: Timestamp(i64::MAX),
             max_time: Timestamp(i64::MIN),
             has_via: false,
+            newest_run: 0,
             streams: Vec::new(),
             last_stream: None,
             keys: Vec::new(),
@@ -119,12 +123,13 @@ impl SplitWriter {
     }
 
     /// Adds a session and returns its document number. `parts` are the rows of one that is not whole, if they shall be
-    /// read back from here.
-    pub(crate) fn add(&mut self, session: &Session, parts: Option<Vec<u8>>) -> Result<u32, StoreError> {
+    /// read back from here; `run` is the one that brought it.
+    pub(crate) fn add(&mut self, session: &Session, parts: Option<Vec<u8>>, run: u64) -> Result<u32, StoreError> {
         record::encode(session, &mut self.builders, &mut self.numbers, &mut self.record);
         self.records.add(&self.record)?;
         self.index_phrases()?;
-        let document = self.columns.add(session, &self.numbers);
+        let document = self.columns.add(session, &self.numbers, run);
+        self.newest_run = self.newest_run.max(run);
         if let Some(parts) = parts {
             self.parts.documents.push(document);
             self.parts.bytes.extend_from_slice(self.records.compress(&parts)?);
@@ -203,6 +208,7 @@ impl SplitWriter {
             min_time: self.min_time,
             max_time: self.max_time,
             has_via: self.has_via,
+            newest_run: self.newest_run,
             thumbprints,
             streams,
             keys,

@@ -9,7 +9,7 @@ use super::{
     tls::{self, TlsRow},
 };
 use crate::{
-    Auth, AuthOutcome, NegotiationVerb, ProxyKind, ProxyRole, SessionId, Text, Thumbprint, TlsOutcome,
+    Auth, AuthOutcome, NegotiationVerb, ProxyKind, ProxyRole, RowMark, SessionId, Text, Thumbprint, TlsOutcome,
     certificate::{self, CertificateRow, CertificateSide, PartialCertificate},
     fragment::Row,
 };
@@ -84,13 +84,13 @@ impl<'r> State<'_, 'r> {
                 self.finish_certificate();
                 self.certificate_side = side;
                 self.partial = Some(PartialCertificate::default());
-                self.certificate_begins(row.sequence);
+                self.certificate_begins(row);
             }
             CertificateRow::Single(side) => {
                 self.finish_certificate();
-                self.certificate_begins(row.sequence);
+                self.certificate_begins(row);
                 if let Some(thumbprint) = self.single_row(row.data) {
-                    self.show(side, thumbprint);
+                    self.show(side, thumbprint, row.mark());
                 }
             }
             CertificateRow::Subject => {
@@ -98,14 +98,15 @@ impl<'r> State<'_, 'r> {
                 if self.partial.as_ref().is_some_and(|partial| !partial.subject.is_empty()) {
                     self.finish_certificate();
                 }
-                self.certificate_begins(row.sequence);
+                self.certificate_begins(row);
                 self.partial().subject = row.data;
             }
             CertificateRow::Issuer => self.partial().issuer = row.data,
             CertificateRow::Serial => self.partial().serial = row.data,
             CertificateRow::Thumbprint => {
-                self.certificate_begins(row.sequence);
+                self.certificate_begins(row);
                 self.partial().thumbprint = Thumbprint::from_hex(row.data.trim_ascii());
+                self.thumbprint_row = Some(row.mark());
             }
             CertificateRow::Names => self.partial().names = row.data,
         }
@@ -116,16 +117,16 @@ impl<'r> State<'_, 'r> {
     }
 
     /// A certificate was shown; without STARTTLS in the log this begins a negotiation (CONTRACT 3).
-    fn certificate_begins(&mut self, sequence: u32) {
+    fn certificate_begins(&mut self, row: &Row<'r>) {
         if self.session.negotiations.is_empty() {
-            self.begin_negotiation_keeping_certificate(sequence);
+            self.begin_negotiation_keeping_certificate(row);
         }
         self.certificate_seen = true;
     }
 
-    fn begin_negotiation_keeping_certificate(&mut self, sequence: u32) {
+    fn begin_negotiation_keeping_certificate(&mut self, row: &Row<'r>) {
         let partial = self.partial.take();
-        self.begin_negotiation(sequence, NegotiationVerb::Unknown);
+        self.begin_negotiation(row, NegotiationVerb::Unknown);
         self.partial = partial;
     }
 
@@ -144,33 +145,41 @@ impl<'r> State<'_, 'r> {
     /// The rows of a certificate in layout A have ended: whatever came is what is known of it.
     pub(super) fn finish_certificate(&mut self) {
         let Some(partial) = self.partial.take() else { return };
-        let Some(thumbprint) = partial.thumbprint else { return };
+        let (Some(thumbprint), Some(row)) = (partial.thumbprint, self.thumbprint_row.take()) else { return };
         let known = self.assembler.certificates.get(&thumbprint);
         if known.is_none_or(|known| partial.may_be_better_than(known))
             && let Some(certificate) = partial.finish()
         {
             self.assembler.remember(certificate);
         }
-        self.show(self.certificate_side, thumbprint);
+        self.show(self.certificate_side, thumbprint, row);
     }
 
-    fn show(&mut self, side: CertificateSide, thumbprint: Thumbprint) {
+    fn show(&mut self, side: CertificateSide, thumbprint: Thumbprint, row: RowMark) {
         let Some(negotiation) = self.session.negotiations.last_mut() else { return };
         match side {
-            CertificateSide::Presented => negotiation.presented = Some(thumbprint),
-            CertificateSide::Received => negotiation.received = Some(thumbprint),
+            CertificateSide::Presented => {
+                (negotiation.presented, negotiation.rows.presented) = (Some(thumbprint), Some(row));
+            }
+            CertificateSide::Received => {
+                (negotiation.received, negotiation.rows.received) = (Some(thumbprint), Some(row));
+            }
         }
     }
 
     fn tls_row(&mut self, tls: TlsRow<'r>, row: &Row<'r>, context: &[u8]) {
         if self.session.negotiations.is_empty() {
-            self.begin_negotiation_keeping_certificate(row.sequence);
+            self.begin_negotiation_keeping_certificate(row);
         }
         let Some(negotiation) = self.session.negotiations.last_mut() else { return };
         let known = &mut negotiation.tls;
         let last = &mut self.assembler.last;
         match tls {
             TlsRow::Succeeded => {
+                // That it failed is the outcome, whatever another row says.
+                if known.outcome != TlsOutcome::Failed {
+                    negotiation.rows.outcome = Some(row.mark());
+                }
                 let parameters = self.assembler.tls_rows.parse(context, tls::parameters);
                 let outcome = if known.outcome == TlsOutcome::Failed { TlsOutcome::Failed } else { TlsOutcome::Ok };
                 let before = std::mem::replace(known, parameters);
@@ -181,6 +190,7 @@ impl<'r> State<'_, 'r> {
                 known.domain_status = before.domain_status;
             }
             TlsRow::Failed(reason) => {
+                negotiation.rows.outcome = Some(row.mark());
                 known.outcome = TlsOutcome::Failed;
                 known.error = Some(Text::from_utf8_lossy(reason));
             }

@@ -20,8 +20,8 @@ use self::{
     rebuilt::Watch,
 };
 use crate::{
-    Auth, AuthOutcome, Direction, Message, MessageOutcome, Negotiation, NegotiationVerb, ProxyKind, ProxyLink,
-    ProxyRole, Reply, ReplySide, Session, SessionId, Stream, Text, Thumbprint, Timestamp, Tls, TlsOutcome,
+    Auth, AuthOutcome, Direction, Message, MessageOutcome, Negotiation, NegotiationRows, NegotiationVerb, ProxyKind,
+    ProxyLink, ProxyRole, Reply, ReplySide, RowMark, Session, SessionId, Stream, Text, Thumbprint, Tls, TlsOutcome,
     certificate::{Certificate, CertificateSide, PartialCertificate},
     fragment::{self, Row, Span},
     memo::{LastText, Memo},
@@ -132,6 +132,8 @@ struct State<'a, 'r> {
     certificate_seen: bool,
     certificate_side: CertificateSide,
     partial: Option<PartialCertificate<'r>>,
+    /// The row that its thumbprint stands in.
+    thumbprint_row: Option<RowMark>,
     /// The front end's session by its raw id, while a proxy is in force.
     via: Option<SessionId>,
     proxied_to: bool,
@@ -204,6 +206,7 @@ impl<'a, 'r> State<'a, 'r> {
             certificate_seen: false,
             certificate_side: CertificateSide::Presented,
             partial: None,
+            thumbprint_row: None,
             via: None,
             proxied_to: false,
             message_id: None,
@@ -253,8 +256,8 @@ impl<'a, 'r> State<'a, 'r> {
         };
         match verb {
             Verb::Hello => self.hello(row.data),
-            Verb::StartTls => self.begin_negotiation(row.sequence, NegotiationVerb::StartTls),
-            Verb::AnonymousTls => self.begin_negotiation(row.sequence, NegotiationVerb::AnonymousTls),
+            Verb::StartTls => self.begin_negotiation(row, NegotiationVerb::StartTls),
+            Verb::AnonymousTls => self.begin_negotiation(row, NegotiationVerb::AnonymousTls),
             Verb::Auth => self.auth_mechanism(row.data),
             Verb::ProxyTo | Verb::ProxyFrom | Verb::ProxyClient => self.proxy_command(verb, row.data, row.sequence),
             _ => {}
@@ -291,18 +294,20 @@ impl<'a, 'r> State<'a, 'r> {
         Some(self.progress.len() - 1)
     }
 
-    fn begin_negotiation(&mut self, sequence: u32, verb: NegotiationVerb) {
+    fn begin_negotiation(&mut self, row: &Row<'r>, verb: NegotiationVerb) {
         self.finish_certificate();
         self.certificate_seen = false;
         if self.session.negotiations.is_empty() {
             self.session.negotiations.reserve_exact(1); // Most sessions have one, and it is large.
         }
         self.session.negotiations.push(Negotiation {
-            sequence,
+            sequence: row.sequence,
+            time: row.time,
             verb,
             tls: Tls::default(),
             presented: None,
             received: None,
+            rows: NegotiationRows::default(),
         });
     }
 
@@ -378,7 +383,7 @@ impl<'a, 'r> State<'a, 'r> {
         self.challenge_open = line.code == 334;
         self.reply_is_refusal = line.code >= 400;
         if self.reply_is_refusal {
-            self.refusal((row.time, row.sequence), line, answered.map(|command| command.line));
+            self.refusal(row, line, answered.map(|command| command.line));
         }
         // Where the first rows are lost, a 220 before any command is the banner all the same.
         let is_banner = self.banner_due || (answered.is_none() && self.helo.is_none());
@@ -410,15 +415,16 @@ impl<'a, 'r> State<'a, 'r> {
         }
     }
 
-    fn refusal(&mut self, (time, sequence): (Timestamp, u32), line: &reply::ReplyLine<'_>, to: Option<&[u8]>) {
+    fn refusal(&mut self, row: &Row<'r>, line: &reply::ReplyLine<'_>, to: Option<&[u8]>) {
         let (status, text) = reply::enhanced_status(line.text);
         let side = match self.session.stream.direction {
             Direction::Send => ReplySide::Remote,
             Direction::Receive => ReplySide::Local,
         };
         self.session.replies.push(Reply {
-            time,
-            sequence,
+            time: row.time,
+            sequence: row.sequence,
+            row_hash: row.content_hash(),
             side,
             code: line.code,
             status: status.map(Text::from),

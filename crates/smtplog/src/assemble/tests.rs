@@ -263,3 +263,48 @@ fn a_cut_changes_nothing() {
         assert_eq!(Assembler::default().session(&stream, before.session, &span, &parts), sent(&rows), "{cut}");
     }
 }
+
+#[test]
+fn rows_of_events_are_found_again() {
+    let multi_line = [
+        "+,,",
+        ">,STARTTLS,",
+        "<,220 2.0.0 SMTP server ready,",
+        "*,,Sending certificate",
+        "*,CN=mail.contoso.com,Certificate subject",
+        "*,CN=ca,Certificate issuer name",
+        "*,01,Certificate serial number",
+        &format!("*,{PRESENTED},Certificate thumbprint"),
+        "*,,Received certificate",
+        &format!("*,{RECEIVED},Certificate thumbprint"),
+        "*,,\"TLS protocol SP_PROT_TLS1_2_CLIENT negotiation succeeded using bulk encryption algorithm CALG_AES_256\"",
+        ">,MAIL FROM:<a@b>,",
+        "<,550-5.7.64 TenantAttribution;,",
+        "<,550 5.7.64 Relay Access Denied,",
+    ];
+    let session = sent(&multi_line);
+    let [negotiation] = &session.negotiations[..] else { panic!("{:?}", session.negotiations) };
+    let rows = &negotiation.rows;
+    let numbers = [rows.presented, rows.received, rows.outcome].map(|mark| mark.unwrap().sequence);
+    assert_eq!((negotiation.sequence, numbers), (1, [7, 9, 10]));
+    assert_eq!(negotiation.time.0 - session.started.0, 1_000);
+
+    // The hash says what the row says, and nothing of where it stands.
+    let fragment = fragment(&log(&multi_line));
+    let hashes: Vec<u64> = crate::fragment::rows(&fragment.rows).map(|row| row.content_hash()).collect();
+    assert_eq!(rows.presented.unwrap().hash, hashes[7]);
+    assert_eq!(session.replies[0].row_hash, hashes[12]);
+    let data = b"550-5.7.64 TenantAttribution;";
+    let head = [&(data.len() as u32).to_le_bytes()[..], &[0; 4], &[crate::record::Event::Received as u8]].concat();
+    assert_eq!(hashes[12], xxhash_rust::xxh3::xxh3_64(&[&head, &data[..]].concat()));
+    let elsewhere = sent(&[&["*,,attempting to connect"], &multi_line[..]].concat());
+    assert_eq!(elsewhere.negotiations[0].rows.presented.map(|mark| mark.hash), Some(hashes[7]));
+
+    // A failure is the outcome, whatever a row before it said.
+    let failed = sent(&[
+        ">,STARTTLS,",
+        "*,,\"TLS protocol SP_PROT_TLS1_2_CLIENT negotiation succeeded using bulk encryption algorithm CALG_AES_256\"",
+        "*,,TLS negotiation failed with error UntrustedRoot",
+    ]);
+    assert_eq!(failed.negotiations[0].rows.outcome.map(|mark| mark.sequence), Some(2));
+}
