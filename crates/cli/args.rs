@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    commands::{certs, completions, coverage, explain, generate, index, prune, search, show, verify},
+    commands::{certs, completions, coverage, explain, export, generate, index, prune, search, show, verify},
     console::OutputOptions,
 };
 
@@ -33,6 +33,7 @@ pub(crate) enum Command {
     Show(show::ShowArgs),
     Explain(explain::ExplainArgs),
     Certs(certs::CertsArgs),
+    Export(export::ExportArgs),
     Coverage(coverage::CoverageArgs),
     Verify(verify::VerifyArgs),
     Prune(prune::PruneArgs),

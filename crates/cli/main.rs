@@ -5,6 +5,7 @@ mod beside;
 mod commands;
 mod config;
 mod console;
+mod deliver;
 mod duration;
 mod keep;
 mod progress;

@@ -4,17 +4,17 @@ mod from;
 mod gather;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
 use ::index::{
-    Refusals, Store, StoreError,
+    MissingSplit, Refusals, Store, StoreError,
     query::{Expr, Query, Window},
 };
 use anyhow::bail;
 use clap::Args;
-use diagnose::{Background, Case, RULES, Refused, cases, judge};
+use diagnose::{Background, Case, Cause, RULES, Refused, cases, judge};
 use smtplog::{Thumbprint, Timestamp};
 
 use super::{open_store, parse_query, say_missing, window::WindowArgs};
@@ -197,6 +197,34 @@ impl Asked {
         };
         Ok(outcome)
     }
+}
+
+/// Calls with every case of each of some UTC days that rules have something to say about, and its causes, the likeliest
+/// first.
+pub(crate) fn each_judged(
+    store: &Store,
+    query: &Query,
+    days: &[i64],
+    missing: &mut Vec<MissingSplit>,
+    mut with: impl FnMut(i64, &Case<'_>, &[Cause]),
+) -> anyhow::Result<()> {
+    let refusals = store.refusals(query, SESSIONS_MAX)?;
+    missing.extend(refusals.missing);
+    let mut by_day: BTreeMap<i64, Vec<Refused>> = BTreeMap::new();
+    for refused in refusals.sessions.into_iter().flat_map(gather::refused) {
+        by_day.entry(refused.time().day()).or_default().push(refused);
+    }
+    by_day.retain(|day, _| days.contains(day));
+    let mut all: Vec<(i64, Case<'_>)> = Vec::new();
+    for (day, refused) in &by_day {
+        all.extend(cases(refused).into_iter().filter(Case::is_judged).map(|case| (*day, case)));
+    }
+    let known: Vec<Case<'_>> = all.iter().map(|(_, case)| case.clone()).collect();
+    let background = gather::background(store, query, &known)?;
+    for (day, case) in &all {
+        with(*day, case, &judge(case, &background));
+    }
+    Ok(())
 }
 
 /// Judges the cases, on two threads: they are about alike, and a third would find little to do.

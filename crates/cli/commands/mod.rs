@@ -4,6 +4,7 @@ pub(crate) mod certs;
 pub(crate) mod completions;
 pub(crate) mod coverage;
 pub(crate) mod explain;
+pub(crate) mod export;
 pub(crate) mod generate;
 pub(crate) mod index;
 pub(crate) mod man;
@@ -28,6 +29,7 @@ pub(crate) fn run(command: &Command, settings: &Settings) -> anyhow::Result<Outc
         Command::Show(args) => show::run(args, settings),
         Command::Certs(args) => certs::run(args, settings),
         Command::Explain(args) => explain::run(args, settings),
+        Command::Export(args) => export::run(args, settings),
         Command::Coverage(args) => coverage::run(args, settings),
         Command::Verify(args) => verify::run(args, settings),
         Command::Prune(args) => prune::run(args, settings),

@@ -278,15 +278,25 @@ pub(crate) fn mailbox(command: &str) -> Option<&str> {
     rest.split_once('>').map(|(mailbox, _)| mailbox)
 }
 
+/// Events that are compared each with each.
+const FEW: usize = 16;
+
 /// Gives every event its id: BLAKE3 of what it is about and where it stands. What repeats an event is counted, because
 /// edited logs have a row twice.
 fn give_ids(events: &mut [Event<'_>], secret: Option<&[u8; 32]>) {
-    let mut given: HashSet<[u8; 16]> = HashSet::with_capacity(events.len());
-    for event in events {
+    // Nearly all sessions have a handful of events, of which none repeats another.
+    let is_few = events.len() <= FEW;
+    let mut given: HashSet<[u8; 16]> = HashSet::new();
+    for at in 0..events.len() {
         let mut repeat = 0;
         loop {
-            event.id.base = id(event, repeat, secret);
-            if given.insert(event.id.base) {
+            let base = id(&events[at], repeat, secret);
+            events[at].id.base = base;
+            let is_new = match is_few {
+                true => events[..at].iter().all(|before| before.id.base != base),
+                false => given.insert(base),
+            };
+            if is_new {
                 break;
             }
             repeat += 1;

@@ -193,37 +193,14 @@ impl Exporter {
         Ok(fault::point("export.committed")?)
     }
 
-    /// The keys of everything that is remembered, in order.
-    pub fn sent_keys(&self) -> Result<Vec<SentKey>, StoreError> {
-        self.keys("SELECT key FROM export_sent WHERE name = ?1 ORDER BY key")
-    }
-
-    /// The keys of what lacks a certificate that another session has.
-    pub fn waiting(&self) -> Result<Vec<SentKey>, StoreError> {
-        self.keys("SELECT key FROM export_sent WHERE name = ?1 AND waits ORDER BY key")
-    }
-
-    fn keys(&self, sql: &str) -> Result<Vec<SentKey>, StoreError> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map([&self.name], |row| row.get(0).map(SentKey))?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
     /// What is remembered of one thing.
     pub fn sent(&self, key: &SentKey) -> Result<Option<Sent>, StoreError> {
-        let sql = "SELECT last_ms, waits, events FROM export_sent WHERE name = ?1 AND key = ?2";
-        let row: Option<(i64, bool, Vec<u8>)> = self
-            .connection
-            .prepare_cached(sql)?
-            .query_row(params![self.name, key.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-            .optional()?;
-        let Some((last, waits, events)) = row else { return Ok(None) };
-        let events = decode(&events).ok_or(StoreError::Damaged("what was exported cannot be read"))?;
-        Ok(Some(Sent { events, waits, last: Timestamp(last) }))
+        sent(&self.connection, &self.name, key)
     }
 
-    /// Ends the export. Leaves no log beside the catalog if nobody else needs it.
+    /// Ends the export. Leaves no log beside the catalog if nobody else needs it, the caller's own snapshot included.
     pub fn close(self) -> Result<(), StoreError> {
+        self.connection.busy_timeout(Duration::ZERO)?;
         let _: (i64, i64, i64) = self
             .connection
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
@@ -269,6 +246,28 @@ pub(crate) fn checkpoints(connection: &Connection, name: Option<&str>) -> Result
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The keys of what an export remembers, in order; `waits`: only of what lacks a certificate that another session has.
+pub(crate) fn keys(connection: &Connection, name: &str, waits: bool) -> Result<Vec<SentKey>, StoreError> {
+    let mut statement = connection.prepare_cached(match waits {
+        true => "SELECT key FROM export_sent WHERE name = ?1 AND waits ORDER BY key",
+        false => "SELECT key FROM export_sent WHERE name = ?1 ORDER BY key",
+    })?;
+    let rows = statement.query_map([name], |row| row.get(0).map(SentKey))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// What an export remembers of one thing.
+pub(crate) fn sent(connection: &Connection, name: &str, key: &SentKey) -> Result<Option<Sent>, StoreError> {
+    let sql = "SELECT last_ms, waits, events FROM export_sent WHERE name = ?1 AND key = ?2";
+    let row: Option<(i64, bool, Vec<u8>)> = connection
+        .prepare_cached(sql)?
+        .query_row(params![name, key.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((last, waits, events)) = row else { return Ok(None) };
+    let events = decode(&events).ok_or(StoreError::Damaged("what was exported cannot be read"))?;
+    Ok(Some(Sent { events, waits, last: Timestamp(last) }))
 }
 
 /// Forgets what was sent of sessions that are older than the store's horizon.
@@ -366,8 +365,8 @@ mod tests {
             })
             .unwrap();
         assert_eq!(exporter.sent(&key).unwrap(), Some(sent));
-        assert_eq!(exporter.waiting().unwrap(), std::slice::from_ref(&key));
-        assert_eq!(exporter.sent_keys().unwrap(), [finding, key.clone()]);
+        assert_eq!(keys(&exporter.connection, "siem", true).unwrap(), std::slice::from_ref(&key));
+        assert_eq!(keys(&exporter.connection, "siem", false).unwrap(), [finding, key.clone()]);
         // What was begun is finished first, whatever came meanwhile.
         let again = exporter.begin("ecs", "-", 9).unwrap();
         assert_eq!((again.target, again.place, again.length, again.events), (4, Some(place), Some(12), 3));

@@ -6,7 +6,7 @@ use smtplog::{Session, SessionId, Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
-    Checkpoint, Store, StoreError, catalog,
+    Checkpoint, Sent, SentKey, Store, StoreError, catalog,
     execute::Deadline,
     exports, parallel,
     query::{Query, Via},
@@ -101,6 +101,17 @@ impl Store {
         exports::checkpoints(&self.catalog(), None)
     }
 
+    /// What an export had sent of one thing when the snapshot was taken.
+    pub fn sent(&self, export: &str, key: &SentKey) -> Result<Option<Sent>, StoreError> {
+        exports::sent(&self.catalog(), export, key)
+    }
+
+    /// What an export remembers: the keys of everything, and of what lacks a certificate that another session has.
+    pub fn sent_keys(&self, export: &str) -> Result<(Vec<SentKey>, Vec<SentKey>), StoreError> {
+        let catalog = self.catalog();
+        Ok((exports::keys(&catalog, export, false)?, exports::keys(&catalog, export, true)?))
+    }
+
     /// The sessions that some runs brought.
     pub fn feed(&self, options: FeedOptions) -> Result<Feed<'_>, StoreError> {
         let mut missing = Vec::new();
@@ -155,6 +166,11 @@ impl Feed<'_> {
     /// Whether there is nothing to be read.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The UTC days on which its sessions started that were not read yet, the last first.
+    pub fn days(&self) -> &[i64] {
+        &self.day_numbers
     }
 
     /// Splits that could not be read.

@@ -1,0 +1,62 @@
+//! Delivery: records go to whoever takes them, and come to an end only when they are confirmed.
+//!
+//! A batch that a receiver did not confirm is sent again, as a whole. So a receiver may see an event twice, always under
+//! the same id.
+
+mod file;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+pub(crate) use self::file::{Appended, Replaced, Standard};
+
+/// Records made of some events, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    /// The records, one behind the other; each line has its line end.
+    pub(crate) bytes: Vec<u8>,
+    /// Where each of them ends.
+    pub(crate) ends: Vec<usize>,
+}
+
+impl Batch {
+    /// The records without their line ends.
+    pub(crate) fn records(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, &end)| {
+            let record = self.bytes.get(start..end).unwrap_or_default();
+            record.strip_suffix(b"\n").unwrap_or(record)
+        })
+    }
+}
+
+/// What became of a batch beside being taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// Tries that failed before the one that did not.
+    pub(crate) retries: u64,
+    /// Records that the receiver had already.
+    pub(crate) known: u64,
+    /// Records that it will never take; they are in the dead-letter file.
+    pub(crate) refused: u64,
+}
+
+/// Somebody who takes records.
+pub(crate) trait Receiver: Send {
+    /// Hands over a batch. Returns once it is confirmed, as far as the receiver confirms anything.
+    fn send(&mut self, batch: &Batch) -> anyhow::Result<Taken>;
+
+    /// Makes what was handed over last a power cut, and says how many bytes of a file that is.
+    fn settle(&mut self) -> anyhow::Result<Option<u64>> {
+        Ok(None)
+    }
+
+    /// Everything was handed over.
+    fn finish(self: Box<Self>) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whether somebody wants the export to end.
+pub(crate) fn is_stopped(stop: &AtomicBool) -> bool {
+    stop.load(Ordering::Relaxed)
+}
