@@ -28,5 +28,5 @@ pub use event::{Event, EventId, Kind};
 pub use field::{Field, FieldType, Value};
 pub use finding::Finding;
 pub use redact::{Redaction, RedactionKey, Secret};
-pub use sinks::{Columns, Framing, Item, SINKS, Sink, Wire, sink};
+pub use sinks::{Columns, Framing, Item, SINKS, Sink, Wire, sink, wrap_syslog};
 pub use view::{Resolved, SessionView};

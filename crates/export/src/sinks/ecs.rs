@@ -183,7 +183,7 @@ fn type_of<'e>(event: &'e Event<'_>) -> Value<'e> {
     })
 }
 
-fn outcome<'e>(event: &'e Event<'_>) -> Value<'e> {
+pub(super) fn outcome<'e>(event: &'e Event<'_>) -> Value<'e> {
     match event.kind {
         Kind::TlsNegotiated => Value::text("success"),
         Kind::TlsFailed | Kind::Refusal => Value::text("failure"),
@@ -199,7 +199,7 @@ fn code<'e>(event: &'e Event<'_>) -> Value<'e> {
     }
 }
 
-fn reason<'e>(event: &'e Event<'_>) -> Value<'e> {
+pub(super) fn reason<'e>(event: &'e Event<'_>) -> Value<'e> {
     match event.kind {
         Kind::Finding => event.value(F::Says),
         Kind::TlsFailed => event.value(F::TlsError),
@@ -236,7 +236,7 @@ fn network_direction<'e>(event: &'e Event<'_>) -> Value<'e> {
     })
 }
 
-fn direction(event: &Event<'_>) -> Option<Direction> {
+pub(super) fn direction(event: &Event<'_>) -> Option<Direction> {
     match (event.view, event.finding) {
         (Some(view), _) => Some(view.session.stream.direction),
         (None, Some(finding)) => finding.direction.parse().ok(),
@@ -245,7 +245,7 @@ fn direction(event: &Event<'_>) -> Option<Direction> {
 }
 
 /// A field in `send`, another in `receive`.
-fn sent<'e>(event: &'e Event<'_>, send: Field, receive: Field) -> Value<'e> {
+pub(super) fn sent<'e>(event: &'e Event<'_>, send: Field, receive: Field) -> Value<'e> {
     match direction(event) {
         Some(Direction::Send) => event.value(send),
         Some(Direction::Receive) => event.value(receive),
@@ -329,11 +329,11 @@ fn finding_confidence<'e>(event: &'e Event<'_>) -> Value<'e> {
     if event.kind == Kind::Finding { event.value(F::Confidence) } else { Value::None }
 }
 
-fn either<'e>(event: &'e Event<'_>, of_refusal: Field, of_end: Field) -> Value<'e> {
+pub(super) fn either<'e>(event: &'e Event<'_>, of_refusal: Field, of_end: Field) -> Value<'e> {
     event.value(if event.kind == Kind::SessionEnd { of_end } else { of_refusal })
 }
 
 /// Only where it says something.
-fn revision<'e>(event: &'e Event<'_>) -> Value<'e> {
+pub(super) fn revision<'e>(event: &'e Event<'_>) -> Value<'e> {
     if event.id.revision > 1 { event.value(F::Revision) } else { Value::None }
 }

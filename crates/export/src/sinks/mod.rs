@@ -4,15 +4,21 @@
 //! records can be made on any number of threads, joined, and sent again. A new format is a new file here and a line in
 //! [`SINKS`].
 
+mod cef;
+mod csv;
 mod ecs;
+mod leef;
+mod lines;
 mod ndjson;
+mod syslog;
 
 use smtplog::Session;
 
+pub use self::syslog::wrap_syslog;
 use crate::{Event, EventId, Field, Kind, Value};
 
 /// The formats.
-pub static SINKS: &[&dyn Sink] = &[&ecs::Ecs, &ndjson::Ndjson];
+pub static SINKS: &[&dyn Sink] = &[&cef::Cef, &csv::Csv, &ecs::Ecs, &leef::Leef, &ndjson::Ndjson, &syslog::Syslog];
 
 /// A sink by its name.
 pub fn sink(name: &str) -> Option<&'static dyn Sink> {

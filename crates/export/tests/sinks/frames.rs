@@ -9,7 +9,7 @@ use smtplog::{Session, Text};
 use crate::samples;
 
 /// What attackers write: formulas, separators, line ends, escape sequences, brackets of every kind, and long texts.
-fn any_text() -> impl Strategy<Value = String> {
+pub(crate) fn any_text() -> impl Strategy<Value = String> {
     let nasty = [
         "=cmd|'/c calc'!A0",
         "@SUM(1)",
@@ -78,31 +78,32 @@ fn put_into_finding(finding: &mut Finding, texts: &[String]) {
     }
 }
 
+/// Calls with every event of the samples with these texts.
+pub(crate) fn each_event(texts: &[String], mut with: impl FnMut(&Event<'_>)) {
+    let (sessions, certificates) = samples::all();
+    for (_, mut session) in sessions {
+        put_everywhere(&mut session, texts);
+        let view = samples::view(&session, &certificates);
+        Event::of_session(&view, None).iter().for_each(&mut with);
+    }
+    let mut finding = samples::finding();
+    put_into_finding(&mut finding, texts);
+    with(&Event::of_finding(&finding));
+}
+
 /// Every record that a sink makes of the samples with these texts.
 fn records(sink: &dyn Sink, texts: &[String]) -> Vec<Vec<u8>> {
-    let (sessions, certificates) = samples::all();
     let mut records = Vec::new();
     let mut put = |item: Item<'_>| {
         let mut record = Vec::new();
         sink.put(item, &mut record);
         records.push(record);
     };
-    for (_, mut session) in sessions {
-        put_everywhere(&mut session, texts);
-        let view = samples::view(&session, &certificates);
-        let events = Event::of_session(&view, None);
-        for event in &events {
-            match sink.takes_sessions() {
-                true => put(Item::Session { session: &session, id: event.id }),
-                false => put(Item::Event(event)),
-            }
-        }
-    }
-    let mut finding = samples::finding();
-    put_into_finding(&mut finding, texts);
-    if !sink.takes_sessions() {
-        put(Item::Event(&Event::of_finding(&finding)));
-    }
+    each_event(texts, |event| match (sink.takes_sessions(), event.view) {
+        (false, _) => put(Item::Event(event)),
+        (true, Some(view)) => put(Item::Session { session: view.session, id: event.id }),
+        (true, None) => {}
+    });
     records
 }
 

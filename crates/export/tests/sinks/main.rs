@@ -1,7 +1,12 @@
 //! What every sink has to keep, and what each writes.
 
+mod cef;
+mod csv;
 mod ecs;
 mod fields;
 mod frames;
 mod ids;
+mod leef;
+mod lines;
 mod samples;
+mod syslog;
