@@ -20,7 +20,7 @@ use crate::{
 pub(super) struct Ecs;
 
 /// The version of the schema.
-const VERSION: &str = "9.1.0";
+const VERSION: &str = "9.4.0";
 
 impl Sink for Ecs {
     fn name(&self) -> &'static str {

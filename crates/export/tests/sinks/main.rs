@@ -3,6 +3,7 @@
 mod cef;
 mod csv;
 mod ecs;
+mod ecs_schema;
 mod fields;
 mod frames;
 mod ids;
