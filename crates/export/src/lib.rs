@@ -14,10 +14,12 @@
 //! format. Nothing here touches a file, a clock or the network: bytes come out, and somebody else sends them.
 
 mod certificates;
+mod derived;
 mod event;
 mod field;
 mod finding;
 mod json;
+mod lines;
 mod redact;
 pub mod sinks;
 mod table;

@@ -16,10 +16,14 @@ use std::{io::Write, net::IpAddr};
 
 use super::{
     Item, Sink, Wire,
-    ecs::{direction, either, outcome, reason, revision, sent},
-    lines::{PAYLOAD_BYTES_MAX, category, message, put_escaped, put_fitting, severity},
+    ecs::{outcome, reason},
 };
-use crate::{Event, Field, Kind, Value, table::Take};
+use crate::{
+    Event, Field, Kind, Value,
+    derived::{direction, either, message, revision, sent},
+    lines::{PAYLOAD_BYTES_MAX, category, put_escaped, put_fitting, severity},
+    table::Take,
+};
 
 /// Common Event Format.
 pub(super) struct Cef;
@@ -204,7 +208,7 @@ fn is_version_4(address: &Value<'_>) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sinks::lines::tests::not_taken;
+    use crate::lines::tests::not_taken;
 
     #[test]
     fn every_field_has_a_key() {

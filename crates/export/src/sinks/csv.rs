@@ -12,11 +12,11 @@
 
 use csv_core::Writer;
 
-use super::{
-    Item, Sink,
+use super::{Item, Sink};
+use crate::{
+    Field, Value,
     lines::{is_control, put_shortened},
 };
-use crate::{Field, Value};
 
 /// Comma-separated values.
 pub(super) struct Csv;

@@ -6,13 +6,13 @@
 
 use std::{borrow::Cow, sync::LazyLock};
 
-use smtplog::{Direction, TlsOutcome};
+use smtplog::Direction;
 
 use super::{Item, Sink};
 use crate::{
     Event, Field, Kind, Value,
     certificates::common_name,
-    event::is_client_side,
+    derived::{code, direction, either, established, message, network_type, revision, sent, side, tls_version},
     table::{Line, Take, Template},
 };
 
@@ -191,14 +191,6 @@ pub(super) fn outcome<'e>(event: &'e Event<'_>) -> Value<'e> {
     }
 }
 
-/// The status, which is what people search for; without one the reply code.
-fn code<'e>(event: &'e Event<'_>) -> Value<'e> {
-    match (event.value(F::Status), event.value(F::Code)) {
-        (Value::None, Value::Long(code)) => Value::Text(code.to_string().into()),
-        (status, _) => status,
-    }
-}
-
 pub(super) fn reason<'e>(event: &'e Event<'_>) -> Value<'e> {
     match event.kind {
         Kind::Finding => event.value(F::Says),
@@ -215,17 +207,6 @@ fn duration<'e>(event: &'e Event<'_>) -> Value<'e> {
     }
 }
 
-fn message<'e>(event: &'e Event<'_>) -> Value<'e> {
-    Value::Text(super::summary(event).into())
-}
-
-fn network_type<'e>(event: &'e Event<'_>) -> Value<'e> {
-    match event.value(F::RemoteIp) {
-        Value::Text(ip) => Value::text(if ip.contains(':') { "ipv6" } else { "ipv4" }),
-        _ => Value::None,
-    }
-}
-
 /// The logging server is a host, and this is its point of view.
 fn network_direction<'e>(event: &'e Event<'_>) -> Value<'e> {
     direction(event).map_or(Value::None, |direction| {
@@ -236,48 +217,10 @@ fn network_direction<'e>(event: &'e Event<'_>) -> Value<'e> {
     })
 }
 
-pub(super) fn direction(event: &Event<'_>) -> Option<Direction> {
-    match (event.view, event.finding) {
-        (Some(view), _) => Some(view.session.stream.direction),
-        (None, Some(finding)) => finding.direction.parse().ok(),
-        (None, None) => None,
-    }
-}
-
-/// A field in `send`, another in `receive`.
-pub(super) fn sent<'e>(event: &'e Event<'_>, send: Field, receive: Field) -> Value<'e> {
-    match direction(event) {
-        Some(Direction::Send) => event.value(send),
-        Some(Direction::Receive) => event.value(receive),
-        None => Value::None,
-    }
-}
-
-/// What belongs to the certificate of the client's or the server's side.
-fn side<'e>(event: &'e Event<'_>, client: bool, presented: Field, received: Field) -> Value<'e> {
-    let Some(direction) = direction(event) else { return Value::None };
-    event.value(if is_client_side(direction, true) == client { presented } else { received })
-}
-
 /// The common name in a subject or issuer.
 fn name<'e>(event: &'e Event<'_>, client: bool, presented: Field, received: Field) -> Value<'e> {
     let Value::Text(Cow::Borrowed(subject)) = side(event, client, presented, received) else { return Value::None };
     common_name(subject).map_or(Value::None, |name| Value::List(vec![name]))
-}
-
-fn established<'e>(event: &'e Event<'_>) -> Value<'e> {
-    match event.negotiation.map(|negotiation| negotiation.tls.outcome) {
-        Some(TlsOutcome::Ok) => Value::Flag(true),
-        Some(TlsOutcome::Failed) => Value::Flag(false),
-        _ => Value::None,
-    }
-}
-
-fn tls_version<'e>(event: &'e Event<'_>) -> Value<'e> {
-    match event.value(F::TlsVersion) {
-        Value::Text(version) if version.contains('.') => Value::Text(version),
-        _ => Value::None,
-    }
 }
 
 fn tls_protocol<'e>(event: &'e Event<'_>) -> Value<'e> {
@@ -327,13 +270,4 @@ fn session_confidence<'e>(event: &'e Event<'_>) -> Value<'e> {
 
 fn finding_confidence<'e>(event: &'e Event<'_>) -> Value<'e> {
     if event.kind == Kind::Finding { event.value(F::Confidence) } else { Value::None }
-}
-
-pub(super) fn either<'e>(event: &'e Event<'_>, of_refusal: Field, of_end: Field) -> Value<'e> {
-    event.value(if event.kind == Kind::SessionEnd { of_end } else { of_refusal })
-}
-
-/// Only where it says something.
-pub(super) fn revision<'e>(event: &'e Event<'_>) -> Value<'e> {
-    if event.id.revision > 1 { event.value(F::Revision) } else { Value::None }
 }

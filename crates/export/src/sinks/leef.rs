@@ -17,10 +17,14 @@ use std::io::Write;
 
 use super::{
     Item, Sink, Wire,
-    ecs::{either, outcome, reason, revision, sent},
-    lines::{PAYLOAD_BYTES_MAX, category, message, put_escaped, put_fitting, severity},
+    ecs::{outcome, reason},
 };
-use crate::{Event, Field, Value, table::Take};
+use crate::{
+    Event, Field, Value,
+    derived::{either, message, revision, sent},
+    lines::{PAYLOAD_BYTES_MAX, category, put_escaped, put_fitting, severity},
+    table::Take,
+};
 
 /// Log Event Extended Format.
 pub(super) struct Leef;
@@ -154,7 +158,7 @@ fn severity_of<'e>(event: &'e Event<'_>) -> Value<'e> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sinks::lines::tests::not_taken;
+    use crate::lines::tests::not_taken;
 
     #[test]
     fn every_field_has_a_key() {

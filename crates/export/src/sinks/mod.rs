@@ -8,8 +8,8 @@ mod cef;
 mod csv;
 mod ecs;
 mod leef;
-mod lines;
 mod ndjson;
+mod otlp;
 mod syslog;
 
 use smtplog::Session;
@@ -18,7 +18,8 @@ pub use self::syslog::wrap_syslog;
 use crate::{Event, EventId, Field, Kind, Value};
 
 /// The formats.
-pub static SINKS: &[&dyn Sink] = &[&cef::Cef, &csv::Csv, &ecs::Ecs, &leef::Leef, &ndjson::Ndjson, &syslog::Syslog];
+pub static SINKS: &[&dyn Sink] =
+    &[&cef::Cef, &csv::Csv, &ecs::Ecs, &leef::Leef, &ndjson::Ndjson, &otlp::Otlp, &syslog::Syslog];
 
 /// A sink by its name.
 pub fn sink(name: &str) -> Option<&'static dyn Sink> {

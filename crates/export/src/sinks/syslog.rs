@@ -23,11 +23,13 @@
 
 use std::io::Write;
 
-use super::{
-    Item, Sink, Wire,
-    lines::{MESSAGE_BYTES_MAX, message, put_escaped, put_fitting, put_shortened},
+use super::{Item, Sink, Wire};
+use crate::{
+    Event, Field, Kind,
+    derived::message,
+    lines::{MESSAGE_BYTES_MAX, put_escaped, put_fitting, put_shortened},
+    table::Take,
 };
-use crate::{Event, Field, Kind, table::Take};
 
 /// Messages of RFC 5424.
 pub(super) struct Syslog;

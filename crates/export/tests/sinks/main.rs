@@ -9,5 +9,6 @@ mod frames;
 mod ids;
 mod leef;
 mod lines;
+mod otlp;
 mod samples;
 mod syslog;

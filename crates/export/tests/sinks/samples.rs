@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use export::{CertificateFacts, Certificates, Event, Finding, Resolved, SessionView};
+use export::{CertificateFacts, Certificates, Event, Field, Finding, Resolved, SessionView, Value};
 use smtplog::{
     Direction, Role, Session, SessionId, SourceSpan, Stream, Thumbprint, Timestamp,
     assemble::Assembler,
@@ -193,4 +193,39 @@ pub(crate) fn each_event(mut with: impl FnMut(&str, &Event<'_>)) {
     }
     let finding = finding();
     with("finding", &Event::of_finding(&finding));
+}
+
+/// Asserts that a JSON document has whatever the event says, wherever it stands.
+#[track_caller]
+pub(crate) fn assert_tells(name: &str, event: &Event<'_>, document: &serde_json::Value) {
+    let mut leaves = Vec::new();
+    collect_leaves(document, &mut leaves);
+    let tells = |text: &str| leaves.iter().any(|leaf| leaf.eq_ignore_ascii_case(text));
+    for field in Field::all() {
+        let is_told = match event.value(field) {
+            Value::None => true,
+            // Every event has one; the first goes without saying.
+            Value::Long(1) if field == Field::Revision => true,
+            Value::List(texts) => {
+                texts.iter().all(|text| tells(text) || leaves.iter().any(|leaf| leaf.contains(&**text)))
+            }
+            Value::Time(time) => {
+                tells(&time.to_string()) || tells(&time.0.to_string()) || tells(&format!("{}000000", time.0))
+            }
+            value if field == Field::Kind => {
+                value.to_text().is_some_and(|kind| leaves.iter().any(|leaf| leaf.ends_with(&*kind)))
+            }
+            value => value.to_text().is_none_or(|text| text.is_empty() || tells(&text)),
+        };
+        assert!(is_told, "{name}: {} is lost: {document:#}", field.name());
+    }
+}
+
+fn collect_leaves(value: &serde_json::Value, leaves: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(object) => object.values().for_each(|value| collect_leaves(value, leaves)),
+        serde_json::Value::Array(values) => values.iter().for_each(|value| collect_leaves(value, leaves)),
+        serde_json::Value::String(text) => leaves.push(text.clone()),
+        other => leaves.push(other.to_string()),
+    }
 }

@@ -11,10 +11,10 @@ use std::fmt::Write;
 use crate::{Event, Kind, Value, table::Take};
 
 /// Bytes of a syslog message, with its header.
-pub(super) const MESSAGE_BYTES_MAX: usize = 8_192;
+pub(crate) const MESSAGE_BYTES_MAX: usize = 8_192;
 
 /// Bytes of a record that gets its syslog header later, which needs fewer than 384.
-pub(super) const PAYLOAD_BYTES_MAX: usize = MESSAGE_BYTES_MAX - 384;
+pub(crate) const PAYLOAD_BYTES_MAX: usize = MESSAGE_BYTES_MAX - 384;
 
 /// Bytes of a value before it is escaped; a longer one ends in `...`.
 const VALUE_BYTES_MAX: usize = 1_023;
@@ -23,7 +23,7 @@ const VALUE_BYTES_MAX: usize = 1_023;
 const JOINT: char = ';';
 
 /// Appends by `put` every value that the event has and that leaves the record shorter than `end`. Empty texts are none.
-pub(super) fn put_fitting<K>(
+pub(crate) fn put_fitting<K>(
     event: &Event<'_>,
     lines: impl Iterator<Item = (K, Take)>,
     end: usize,
@@ -46,7 +46,7 @@ pub(super) fn put_fitting<K>(
 }
 
 /// Appends a value as one text, shortened if it is too long.
-pub(super) fn put_shortened(value: &Value<'_>, text: &mut String) {
+pub(crate) fn put_shortened(value: &Value<'_>, text: &mut String) {
     // A string takes whatever is written to it.
     let _ = match value {
         Value::None => Ok(()),
@@ -84,7 +84,7 @@ fn begin_of(text: &str) -> &str {
 
 /// Appends a text, with `escape` for what means something in the format, and a blank for every other control letter and
 /// line separator: a terminal or a line reader would obey them.
-pub(super) fn put_escaped(text: &str, out: &mut Vec<u8>, escape: impl Fn(char) -> Option<&'static [u8]>) {
+pub(crate) fn put_escaped(text: &str, out: &mut Vec<u8>, escape: impl Fn(char) -> Option<&'static [u8]>) {
     let bytes = text.as_bytes();
     let mut copied = 0;
     for (at, c) in text.char_indices() {
@@ -102,12 +102,12 @@ pub(super) fn put_escaped(text: &str, out: &mut Vec<u8>, escape: impl Fn(char) -
 }
 
 /// Whether a letter is a control or a line separator.
-pub(super) fn is_control(c: char) -> bool {
+pub(crate) fn is_control(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// How grave an event is, from 0 to 10 as CEF and LEEF count.
-pub(super) fn severity(kind: Kind) -> i64 {
+pub(crate) fn severity(kind: Kind) -> i64 {
     match kind {
         Kind::Finding => 8,
         Kind::TlsFailed => 7,
@@ -117,7 +117,7 @@ pub(super) fn severity(kind: Kind) -> i64 {
 }
 
 /// The category of an event, coarser than its kind.
-pub(super) fn category<'e>(event: &'e Event<'_>) -> Value<'e> {
+pub(crate) fn category<'e>(event: &'e Event<'_>) -> Value<'e> {
     Value::text(match event.kind {
         Kind::CertificatePresented | Kind::CertificateReceived => "certificate",
         Kind::TlsNegotiated | Kind::TlsFailed => "tls",
@@ -127,20 +127,15 @@ pub(super) fn category<'e>(event: &'e Event<'_>) -> Value<'e> {
     })
 }
 
-/// What the event tells, in a few words.
-pub(super) fn message<'e>(event: &'e Event<'_>) -> Value<'e> {
-    Value::Text(super::summary(event).into())
-}
-
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
     use crate::Field;
 
     /// The fields that no line of a table takes as they are.
-    pub(in crate::sinks) fn not_taken(takes: impl Iterator<Item = Take>) -> Vec<&'static str> {
+    pub(crate) fn not_taken(takes: impl Iterator<Item = Take>) -> Vec<&'static str> {
         let taken: BTreeSet<Field> =
             takes.filter_map(|take| if let Take::Field(field) = take { Some(field) } else { None }).collect();
         Field::all().filter(|field| !taken.contains(field)).map(Field::name).collect()
