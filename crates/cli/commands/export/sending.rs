@@ -71,9 +71,6 @@ impl Target {
     pub(super) fn open(&self, sink: &dyn Sink, checkpoint: Option<&Checkpoint>) -> anyhow::Result<Box<dyn Receiver>> {
         let mut header = Vec::new();
         sink.header(&mut header);
-        if !header.is_empty() {
-            header.push(b'\n');
-        }
         Ok(match self {
             Target::Nowhere => Box::new(Nobody),
             Target::Standard => Box::new(Standard::new(sink.framing(), &header)?),

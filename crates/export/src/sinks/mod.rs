@@ -9,6 +9,7 @@ mod csv;
 mod ecs;
 mod leef;
 mod ndjson;
+mod ocsf;
 mod otlp;
 mod syslog;
 
@@ -19,7 +20,7 @@ use crate::{Event, EventId, Field, Kind, Value};
 
 /// The formats.
 pub static SINKS: &[&dyn Sink] =
-    &[&cef::Cef, &csv::Csv, &ecs::Ecs, &leef::Leef, &ndjson::Ndjson, &otlp::Otlp, &syslog::Syslog];
+    &[&cef::Cef, &csv::Csv, &ecs::Ecs, &leef::Leef, &ndjson::Ndjson, &ocsf::Ocsf, &otlp::Otlp, &syslog::Syslog];
 
 /// A sink by its name.
 pub fn sink(name: &str) -> Option<&'static dyn Sink> {
@@ -72,7 +73,7 @@ pub trait Sink: Sync {
     /// The ending of its files.
     fn extension(&self) -> &'static str;
 
-    /// What stands before the first record of a file.
+    /// What stands before the first record of a file, with its line end.
     fn header(&self, out: &mut Vec<u8>) {
         let _ = out;
     }

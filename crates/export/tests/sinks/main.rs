@@ -9,6 +9,8 @@ mod frames;
 mod ids;
 mod leef;
 mod lines;
+mod ocsf;
+mod ocsf_schema;
 mod otlp;
 mod samples;
 mod syslog;
