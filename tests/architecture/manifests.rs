@@ -25,9 +25,11 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("ingest", &["memmap2", "zstd", "flate2", "zip", "ruzstd", "bzip2", "xz2", "lz4_flex", "rayon"]),
     // zstd a second time: for records, which tantivy's document store took twice as long to write.
     ("index", &["tantivy", "rusqlite", "sqlx", "redb", "zstd"]),
-    ("serve", &["axum", "hyper", "tokio", "tower", "tower-http", "tiny_http", "actix-web", "warp", "rustls"]),
+    ("serve", &["axum", "hyper", "tokio", "tower", "tower-http", "tiny_http", "actix-web", "warp"]),
     // Certificates that lie beside generated logs are real ones.
     ("testlog", &["rcgen"]),
+    // Whoever sends events talks to their receivers.
+    (PROGRAM, &["ureq", "rustls", "rustls-native-certs"]),
     (PROGRAM, &["clap", "clap_complete", "clap_mangen", "signal-hook", "ctrlc"]),
 ];
 

@@ -3,11 +3,28 @@
 //! A batch that a receiver did not confirm is sent again, as a whole. So a receiver may see an event twice, always under
 //! the same id.
 
+mod dead_letters;
+mod elasticsearch;
 mod file;
+mod http;
+mod otlp;
+mod retry;
+mod splunk;
+mod syslog;
+mod trust;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-pub(crate) use self::file::{Appended, Replaced, Standard};
+pub(crate) use self::{
+    dead_letters::DeadLetters,
+    elasticsearch::Elasticsearch,
+    file::{Appended, Replaced, Standard},
+    otlp::Otlp,
+    retry::Patience,
+    splunk::Splunk,
+    syslog::Syslog,
+    trust::Trust,
+};
 
 /// Records made of some events, in order.
 #[derive(Debug, Default)]
@@ -26,6 +43,55 @@ impl Batch {
             let record = self.bytes.get(start..end).unwrap_or_default();
             record.strip_suffix(b"\n").unwrap_or(record)
         })
+    }
+}
+
+/// A receiver that gets no more at once than it likes.
+pub(crate) struct Portioned {
+    /// The receiver.
+    pub(crate) receiver: Box<dyn Receiver>,
+    /// Bytes at once, if a single record has not more.
+    pub(crate) bytes_max: usize,
+    /// Records at once.
+    pub(crate) records_max: usize,
+}
+
+impl Receiver for Portioned {
+    fn send(&mut self, batch: &Batch) -> anyhow::Result<Taken> {
+        let mut taken = Taken::default();
+        let mut begin = 0;
+        let mut part = Batch::default();
+        for (at, &end) in batch.ends.iter().enumerate() {
+            let next_end = batch.ends.get(at + 1).copied();
+            part.bytes.extend_from_slice(batch.bytes.get(begin..end).unwrap_or_default());
+            part.ends.push(part.bytes.len());
+            begin = end;
+            let is_full = part.ends.len() >= self.records_max
+                || next_end.is_some_and(|next| part.bytes.len() + (next - end) > self.bytes_max);
+            if is_full || next_end.is_none() {
+                taken.add(self.receiver.send(&part)?);
+                part.bytes.clear();
+                part.ends.clear();
+            }
+        }
+        Ok(taken)
+    }
+
+    fn settle(&mut self) -> anyhow::Result<Option<u64>> {
+        self.receiver.settle()
+    }
+
+    fn finish(self: Box<Self>) -> anyhow::Result<()> {
+        self.receiver.finish()
+    }
+}
+
+impl Taken {
+    /// Adds what became of another batch.
+    pub(crate) fn add(&mut self, other: Taken) {
+        self.retries += other.retries;
+        self.known += other.known;
+        self.refused += other.refused;
     }
 }
 

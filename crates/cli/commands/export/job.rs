@@ -8,6 +8,7 @@
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     sync::{
+        Arc,
         atomic::AtomicBool,
         mpsc::{Receiver as Queue, SyncSender, sync_channel},
     },
@@ -17,7 +18,7 @@ use std::{
 
 use ::index::{Exporter, FeedOptions, FeedPlace, MissingSplit, Progress, Sent, SentKey, Store, query::Query};
 use anyhow::bail;
-use export::{Certificates, Columns, Kind, Redaction, Sink};
+use export::{Certificates, Columns, Kind, Redaction, Sink, Wire};
 use smtplog::{Session, Timestamp};
 
 use super::{
@@ -54,7 +55,7 @@ pub(super) struct Job<'a> {
     pub(super) redaction: Option<Redaction>,
     pub(super) dry_run: bool,
     pub(super) settings: &'a Settings,
-    pub(super) stop: &'a AtomicBool,
+    pub(super) stop: &'a Arc<AtomicBool>,
 }
 
 /// A batch on its way, and where the export has come with it.
@@ -79,7 +80,7 @@ impl Job<'_> {
     /// Exports and reports.
     pub(super) fn run(&self, args: &ExportArgs) -> anyhow::Result<Outcome> {
         let begin = Instant::now();
-        let target = Target::new(args, self.sink)?;
+        let target = Target::new(args, self)?;
         let mut exporter = match &args.name {
             Some(name) if !self.dry_run => Some(Exporter::open(&self.settings.store, name)?),
             _ => None,
@@ -93,7 +94,7 @@ impl Job<'_> {
             (None, None) => None,
         };
         ::index::fault::export_point("export.begin")?;
-        let mut receiver = target.open(self.sink, checkpoint.as_ref())?;
+        let mut receiver = target.open(self, checkpoint.as_ref())?;
         if let Some(exporter) = &mut exporter {
             let place = checkpoint.as_ref().and_then(|checkpoint| checkpoint.place);
             exporter.commit(&Progress { place, length: receiver.settle()?, ..Progress::default() })?;
@@ -103,6 +104,7 @@ impl Job<'_> {
             after_run: checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.done),
             until_run: checkpoint.as_ref().map_or(newest, |checkpoint| checkpoint.target.max(checkpoint.done)),
             place: checkpoint.as_ref().and_then(|checkpoint| checkpoint.place),
+            needs_header: target.is_syslog() && self.sink.wire() == Wire::Syslog { has_header: false },
         };
         let (queue, steps) = sync_channel(QUEUE_BATCHES);
         let buffers = Buffers::default();
@@ -143,6 +145,7 @@ impl Job<'_> {
             redaction: self.redaction.as_ref(),
             remembers: range.name.is_some(),
             threads: self.settings.threads,
+            needs_header: range.needs_header,
             buffers,
         };
         let mut line = Line {
@@ -170,6 +173,8 @@ struct Range<'a> {
     after_run: u64,
     until_run: u64,
     place: Option<FeedPlace>,
+    /// Whether each record gets a header of syslog.
+    needs_header: bool,
 }
 
 /// What was sent before and may change.
@@ -354,10 +359,7 @@ fn receive(
     let mut is_whole = false;
     for Step { made, sessions, place, done } in steps {
         if !made.batch.bytes.is_empty() {
-            let taken = receiver.send(&made.batch)?;
-            totals.taken.retries += taken.retries;
-            totals.taken.known += taken.known;
-            totals.taken.refused += taken.refused;
+            totals.taken.add(receiver.send(&made.batch)?);
         }
         totals.sessions += sessions;
         totals.amended += made.amended;

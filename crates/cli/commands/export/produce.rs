@@ -25,6 +25,8 @@ pub(super) struct Maker<'a> {
     /// Whether what was sent is remembered where it may change.
     pub(super) remembers: bool,
     pub(super) threads: usize,
+    /// Whether each record gets a header of syslog.
+    pub(super) needs_header: bool,
     pub(super) buffers: Buffers,
 }
 
@@ -229,7 +231,13 @@ impl Maker<'_> {
 
     fn put(&self, item: Item<'_>, event: &Event<'_>, made: &mut Made) {
         let begin = made.batch.bytes.len();
-        self.sink.put(item, &mut made.batch.bytes);
+        if self.needs_header {
+            let mut record = Vec::new();
+            self.sink.put(item, &mut record);
+            export::wrap_syslog(event, &record, &mut made.batch.bytes);
+        } else {
+            self.sink.put(item, &mut made.batch.bytes);
+        }
         if made.batch.bytes.len() == begin {
             return;
         }

@@ -1,25 +1,60 @@
 //! Where records go: which receiver the command line asks for.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use ::index::Checkpoint;
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::Args;
-use export::{Framing, Sink};
+use export::{Framing, Sink, Wire};
 
-use super::ExportArgs;
-use crate::deliver::{Appended, Receiver, Replaced, Standard};
+use super::{ExportArgs, job::Job};
+use crate::{
+    deliver::{
+        Appended, Batch, DeadLetters, Elasticsearch, Otlp, Patience, Portioned, Receiver, Replaced, Splunk, Standard,
+        Syslog, Taken, Trust,
+    },
+    duration,
+};
+
+/// Records that a receiver gets at once.
+const BATCH_RECORDS_MAX: usize = 5_000;
 
 /// How to reach a receiver.
 #[derive(Args)]
 pub(crate) struct SendingArgs {
-    /// Bytes that are sent at once at most [default: 4MB]
-    #[arg(long, value_name = "BYTES", default_value_t = 4_000_000, hide_default_value = true)]
-    pub(super) batch_bytes: usize,
+    /// The receiver: tcp://, tls:// or udp://HOST:PORT for syslog, https://HOST:PORT for the rest
+    #[arg(long, value_name = "URL", conflicts_with = "output")]
+    address: Option<String>,
+    /// The file with the receiver's token, API key, or USER:PASSWORD
+    #[arg(long, value_name = "FILE", requires = "address")]
+    token_file: Option<PathBuf>,
+    /// Trust these certificate authorities (PEM) and not those of the system
+    #[arg(long, value_name = "FILE", requires = "address")]
+    ca: Option<PathBuf>,
+    /// Show this certificate (PEM) to the receiver
+    #[arg(long, value_name = "FILE", requires = "client_key")]
+    client_cert: Option<PathBuf>,
+    /// The key of --client-cert (PEM)
+    #[arg(long, value_name = "FILE", requires = "client_cert")]
+    client_key: Option<PathBuf>,
+    /// Try again for so long if the receiver is busy or not there
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse, requires = "address")]
+    retry_for: Duration,
+    /// Bytes that are sent at once
+    #[arg(long, value_name = "BYTES", default_value_t = 4_000_000, requires = "address")]
+    batch_bytes: usize,
+    /// The file for what the receiver will never take [default: exports/NAME.dead-letters in the store]
+    #[arg(long, value_name = "FILE", requires = "address")]
+    dead_letters: Option<PathBuf>,
 }
 
 /// Where a job's records go.
-pub(super) enum Target {
+pub(super) enum Target<'a> {
     /// Nowhere.
     Nowhere,
     /// To standard output.
@@ -30,15 +65,23 @@ pub(super) enum Target {
     Appended(PathBuf),
     /// Into a new file of a folder.
     Folder(PathBuf),
+    /// To a receiver.
+    Address(&'a str, &'a ExportArgs),
 }
 
-impl Target {
+impl<'a> Target<'a> {
     /// What the command line asks for.
-    pub(super) fn new(args: &ExportArgs, sink: &dyn Sink) -> anyhow::Result<Target> {
+    pub(super) fn new(args: &'a ExportArgs, job: &Job<'_>) -> anyhow::Result<Target<'a>> {
         if args.dry_run {
             return Ok(Target::Nowhere);
         }
-        let is_columns = sink.framing() == Framing::Columns;
+        if let Some(address) = &args.sending.address {
+            if job.sink.wire() == Wire::None {
+                bail!("{} goes into files, not to an address", job.sink.name());
+            }
+            return Ok(Target::Address(address, args));
+        }
+        let is_columns = job.sink.framing() == Framing::Columns;
         let path = match args.output.as_deref() {
             None => None,
             Some(path) if path == Path::new("-") => None,
@@ -52,7 +95,7 @@ impl Target {
             },
             Some(path) if args.name.is_none() => Ok(Target::Replaced(path)),
             Some(path) if is_columns => {
-                bail!("nothing can be added to a {} file; name a folder, as in {}/", sink.name(), path.display())
+                bail!("nothing can be added to a {} file; name a folder, as in {}/", job.sink.name(), path.display())
             }
             Some(path) => Ok(Target::Appended(path)),
         }
@@ -64,11 +107,13 @@ impl Target {
             Target::Nowhere => String::new(),
             Target::Standard => "-".to_owned(),
             Target::Replaced(path) | Target::Appended(path) | Target::Folder(path) => path.display().to_string(),
+            Target::Address(address, _) => (*address).to_owned(),
         }
     }
 
     /// Opens it. `checkpoint` says what was confirmed before.
-    pub(super) fn open(&self, sink: &dyn Sink, checkpoint: Option<&Checkpoint>) -> anyhow::Result<Box<dyn Receiver>> {
+    pub(super) fn open(&self, job: &Job<'_>, checkpoint: Option<&Checkpoint>) -> anyhow::Result<Box<dyn Receiver>> {
+        let sink = job.sink;
         let mut header = Vec::new();
         sink.header(&mut header);
         Ok(match self {
@@ -80,12 +125,17 @@ impl Target {
                 Box::new(Appended::open(path, confirmed, sink.framing(), &header)?)
             }
             Target::Folder(folder) => {
-                std::fs::create_dir_all(folder)?;
+                fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
                 // What was sent before tells this file from those, and one that was not finished is made again.
                 let (name, before) = checkpoint.map_or(("", 0), |checkpoint| (&*checkpoint.name, checkpoint.events));
                 let file = format!("{name}-{before:012}.{}", sink.extension());
                 Box::new(Replaced::new(&folder.join(file), sink.framing(), &header)?)
             }
+            Target::Address(address, args) => Box::new(Portioned {
+                receiver: args.sending.connect(address, args, job)?,
+                bytes_max: args.sending.batch_bytes,
+                records_max: BATCH_RECORDS_MAX,
+            }),
         })
     }
 
@@ -93,13 +143,61 @@ impl Target {
     pub(super) fn goes_on(&self) -> bool {
         !matches!(self, Target::Replaced(_) | Target::Folder(_))
     }
+
+    /// Whether it is a receiver of syslog.
+    pub(super) fn is_syslog(&self) -> bool {
+        matches!(self, Target::Address(address, _) if ["tcp://", "tls://", "udp://"].iter().any(|one| address.starts_with(one)))
+    }
+}
+
+impl SendingArgs {
+    fn connect(&self, address: &str, args: &ExportArgs, job: &Job<'_>) -> anyhow::Result<Box<dyn Receiver>> {
+        let token = match &self.token_file {
+            Some(path) => {
+                let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+                Some(text.trim().to_owned()).filter(|token| !token.is_empty())
+            }
+            None => None,
+        };
+        let is_secret = address.starts_with("https://") || address.starts_with("tls://");
+        let own = self.client_cert.as_ref().zip(self.client_key.as_ref());
+        let trust = match is_secret {
+            true => Some(Trust::new(self.ca.as_deref(), own)?),
+            false => None,
+        };
+        let patience = Patience { at_most: self.retry_for, stop: Arc::clone(job.stop) };
+        let is_web = address.starts_with("https://") || address.starts_with("http://");
+        let sink: &dyn Sink = job.sink;
+        if is_web == matches!(sink.wire(), Wire::Syslog { .. }) {
+            let scheme = if is_web { "tcp://, tls:// or udp://" } else { "https:// or http://" };
+            bail!("{address}: {} goes to {scheme}", sink.name());
+        }
+        let (token, trust) = (token.as_deref(), trust.as_ref());
+        let dead = DeadLetters::new(&self.dead_letters(args, job));
+        Ok(match sink.wire() {
+            Wire::Splunk => Box::new(Splunk::new(address, token, trust, patience, dead)?),
+            Wire::Elasticsearch => Box::new(Elasticsearch::new(address, token, trust, patience, dead)?),
+            Wire::Otlp => Box::new(Otlp::new(address, token, trust, sink.framing(), patience, dead)?),
+            Wire::Syslog { .. } => Box::new(Syslog::new(address, trust, patience)?),
+            Wire::None => bail!("{} goes into files, not to an address", sink.name()),
+        })
+    }
+
+    fn dead_letters(&self, args: &ExportArgs, job: &Job<'_>) -> PathBuf {
+        let name = args.name.as_deref().unwrap_or("export");
+        let own = || match &args.name {
+            Some(_) => job.settings.store.join("exports").join(format!("{name}.dead-letters")),
+            None => PathBuf::from("smtptrail-export.dead-letters"),
+        };
+        self.dead_letters.clone().unwrap_or_else(own)
+    }
 }
 
 /// Takes everything and keeps nothing.
 struct Nobody;
 
 impl Receiver for Nobody {
-    fn send(&mut self, _: &crate::deliver::Batch) -> anyhow::Result<crate::deliver::Taken> {
-        Ok(crate::deliver::Taken::default())
+    fn send(&mut self, _: &Batch) -> anyhow::Result<Taken> {
+        Ok(Taken::default())
     }
 }

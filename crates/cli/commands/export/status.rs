@@ -22,7 +22,7 @@ use crate::{
 pub(super) struct Report<'a> {
     pub(super) job: &'a Job<'a>,
     pub(super) args: &'a ExportArgs,
-    pub(super) target: &'a Target,
+    pub(super) target: &'a Target<'a>,
     pub(super) totals: &'a Totals,
     pub(super) time: Duration,
 }

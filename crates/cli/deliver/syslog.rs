@@ -1,0 +1,163 @@
+//! Syslog (RFC 5424) over TCP, TLS (RFC 5425) and UDP (RFC 5426).
+//!
+//! Syslog confirms nothing. Over TCP and TLS a batch has a connection of its own, which is closed for writing at its
+//! end: a receiver that has read everything closes the rest, one that went away in the middle resets it, and then the
+//! batch is sent again. Datagrams get lost, and nobody hears of it.
+
+use std::{
+    io::{self, Read, Write},
+    net::{Shutdown, TcpStream, ToSocketAddrs, UdpSocket},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow, bail};
+use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
+
+use super::{
+    Batch, Receiver, Taken,
+    retry::{Failure, Patience},
+    trust::Trust,
+};
+
+/// Time to connect, and to hand over bytes.
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// Time in which a receiver has to have read what was sent and to close.
+const CLOSED_WITHIN: Duration = Duration::from_secs(60);
+
+/// A receiver of syslog.
+pub(crate) struct Syslog {
+    host: String,
+    address: String,
+    how: How,
+    patience: Patience,
+}
+
+enum How {
+    Tcp,
+    Tls(Arc<ClientConfig>, ServerName<'static>),
+    Udp(UdpSocket),
+}
+
+impl Syslog {
+    /// A receiver at `tcp://HOST:PORT`, `tls://HOST:PORT` or `udp://HOST:PORT`.
+    pub(crate) fn new(address: &str, trust: Option<&Trust>, patience: Patience) -> anyhow::Result<Syslog> {
+        let Some((scheme, rest)) = address.split_once("://") else {
+            bail!("{address}: write tcp://HOST:PORT, tls://HOST:PORT or udp://HOST:PORT");
+        };
+        let rest = rest.trim_end_matches('/');
+        let default_port = match scheme {
+            "tcp" => 601,
+            "tls" => 6514,
+            "udp" => 514,
+            _ => bail!("{address}: syslog goes over tcp, tls or udp"),
+        };
+        let (host, port) = match rest.rsplit_once(':') {
+            Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
+                (host, port.parse().with_context(|| format!("{address}: {port} is no port"))?)
+            }
+            _ => (rest, default_port),
+        };
+        let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let how = match (scheme, trust) {
+            ("tls", Some(trust)) => {
+                let name = ServerName::try_from(bare.clone()).with_context(|| format!("{bare} is no host"))?;
+                How::Tls(Arc::new(trust.client()?), name)
+            }
+            ("udp", _) => How::Udp(udp_socket(&format!("{host}:{port}"))?),
+            _ => How::Tcp,
+        };
+        Ok(Syslog { host: bare, address: format!("{host}:{port}"), how, patience })
+    }
+
+    fn connect(&self) -> io::Result<TcpStream> {
+        let mut last = io::Error::new(io::ErrorKind::NotFound, format!("{} has no address", self.host));
+        for address in self.address.to_socket_addrs()? {
+            match TcpStream::connect_timeout(&address, WITHIN) {
+                Ok(stream) => {
+                    stream.set_write_timeout(Some(WITHIN))?;
+                    stream.set_read_timeout(Some(CLOSED_WITHIN))?;
+                    return Ok(stream);
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    fn try_once(&self, framed: &[u8]) -> io::Result<()> {
+        let mut stream = self.connect()?;
+        match &self.how {
+            How::Tls(config, name) => {
+                let connection = ClientConnection::new(Arc::clone(config), name.clone()).map_err(io::Error::other)?;
+                let mut tls = StreamOwned::new(connection, stream);
+                tls.write_all(framed)?;
+                tls.conn.send_close_notify();
+                tls.flush()?;
+                tls.sock.shutdown(Shutdown::Write)?;
+                read_to_close(&mut tls.sock)
+            }
+            _ => {
+                stream.write_all(framed)?;
+                stream.shutdown(Shutdown::Write)?;
+                read_to_close(&mut stream)
+            }
+        }
+    }
+}
+
+/// Reads until the other side closes, which it does once it has read everything. What it says is its own business: of
+/// TLS some alerts and tickets.
+fn read_to_close(stream: &mut TcpStream) -> io::Result<()> {
+    let mut scratch = [0; 4_096];
+    loop {
+        match stream.read(&mut scratch) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                let text = "the receiver does not close the connection, so nobody knows what it has read";
+                return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn udp_socket(address: &str) -> anyhow::Result<UdpSocket> {
+    let context = || format!("cannot reach {address}");
+    let address = address.to_socket_addrs().with_context(context)?.next().with_context(context)?;
+    let own = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let socket = UdpSocket::bind(own).with_context(context)?;
+    socket.connect(address).with_context(context)?;
+    Ok(socket)
+}
+
+impl Receiver for Syslog {
+    fn send(&mut self, batch: &Batch) -> anyhow::Result<Taken> {
+        if let How::Udp(socket) = &self.how {
+            for record in batch.records() {
+                // A host that nobody listens on says so with the next datagram.
+                if let Err(error) = socket.send(record).or_else(|_| socket.send(record)) {
+                    return Err(error).with_context(|| format!("cannot send to {}", self.address));
+                }
+            }
+            return Ok(Taken::default());
+        }
+        let mut framed = Vec::with_capacity(batch.bytes.len() + 8 * batch.ends.len());
+        for record in batch.records() {
+            // Octet counting (RFC 6587 section 3.4.1, RFC 5425 section 4.3).
+            framed.extend_from_slice(format!("{} ", record.len()).as_bytes());
+            framed.extend_from_slice(record);
+        }
+        let ((), retries) = self.patience.until_done(|| {
+            let failed = |error: io::Error| match error.kind() {
+                io::ErrorKind::InvalidData => Failure::Lasting(anyhow!("{}: {error}", self.address)),
+                _ => Failure::Passing(anyhow!("{}: {error}", self.address), None),
+            };
+            self.try_once(&framed).map_err(failed)
+        })?;
+        Ok(Taken { retries, ..Taken::default() })
+    }
+}
