@@ -33,7 +33,7 @@ pub(crate) enum Command {
     Show(show::ShowArgs),
     Explain(explain::ExplainArgs),
     Certs(certs::CertsArgs),
-    Export(export::ExportArgs),
+    Export(Box<export::ExportArgs>),
     Coverage(coverage::CoverageArgs),
     Verify(verify::VerifyArgs),
     Prune(prune::PruneArgs),

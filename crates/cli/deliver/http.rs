@@ -92,7 +92,7 @@ impl Answer {
 /// A receiver's address with a path, if it has none.
 pub(crate) fn with_path(address: &str, path: &str) -> anyhow::Result<String> {
     let uri: Uri = address.parse().map_err(|error| anyhow!("{address} is no address: {error}"))?;
-    let has_path = uri.path().trim_matches('/') != "";
+    let has_path = !uri.path().trim_matches('/').is_empty();
     let base = address.trim_end_matches('/');
     Ok(if has_path { base.to_owned() } else { format!("{base}{path}") })
 }
