@@ -65,6 +65,7 @@ pub(crate) struct Replaced {
     path: PathBuf,
     partial: PathBuf,
     out: BufWriter<File>,
+    is_finished: bool,
 }
 
 impl Replaced {
@@ -75,7 +76,7 @@ impl Replaced {
         let file = File::create(&partial).with_context(|| format!("cannot write {}", partial.display()))?;
         let mut out = BufWriter::with_capacity(1 << 16, file);
         out.write_all(header)?;
-        Ok(Replaced { framing, path: path.to_owned(), partial, out })
+        Ok(Replaced { framing, path: path.to_owned(), partial, out, is_finished: false })
     }
 }
 
@@ -92,7 +93,17 @@ impl Receiver for Replaced {
         let context = || format!("cannot write {}", self.path.display());
         self.out.flush().with_context(context)?;
         fs::rename(&self.partial, &self.path).with_context(context)?;
+        self.is_finished = true;
         Ok(export_point("export.confirmed")?)
+    }
+}
+
+/// Half a file is none.
+impl Drop for Replaced {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            let _ = fs::remove_file(&self.partial);
+        }
     }
 }
 

@@ -124,8 +124,8 @@ impl Redaction {
         hidden(self.remote, &mut session.remote_name, &|name| self.name(name));
         hidden(self.local, &mut session.local, &|endpoint| self.endpoint(endpoint));
         hidden(self.egress_ip, &mut session.egress_ip, &|address| self.address(address));
-        if let Some(auth) = session.auth.as_mut().filter(|_| self.user) {
-            auth.user = auth.user.as_deref().map(|user| self.name(user));
+        if let Some(auth) = &mut session.auth {
+            auth.user = auth.user.as_deref().map(|user| self.user(user));
         }
     }
 
@@ -160,6 +160,15 @@ impl Redaction {
 
     fn name(&self, name: &str) -> Text {
         format!("{}.redacted.invalid", self.hex(name)).into()
+    }
+
+    /// A user whose name is a mailbox is hidden with the mailboxes, and as they are.
+    fn user(&self, user: &str) -> Text {
+        match user.contains('@') {
+            true if self.user || self.from || self.to => self.mailbox(user),
+            false if self.user => self.name(user),
+            _ => user.into(),
+        }
     }
 
     /// An address of `fd00::/8`, which nobody routes.

@@ -79,6 +79,11 @@ impl<'a> Target<'a> {
             if job.sink.wire() == Wire::None {
                 bail!("{} goes into files, not to an address", job.sink.name());
             }
+            let is_web = address.starts_with("https://") || address.starts_with("http://");
+            if is_web == matches!(job.sink.wire(), Wire::Syslog { .. }) {
+                let schemes = if is_web { "tcp://, tls:// or udp://" } else { "https:// or http://" };
+                bail!("{address}: {} goes to {schemes}", job.sink.name());
+            }
             return Ok(Target::Address(address, args));
         }
         let is_columns = job.sink.framing() == Framing::Columns;
@@ -166,12 +171,7 @@ impl SendingArgs {
             false => None,
         };
         let patience = Patience { at_most: self.retry_for, stop: Arc::clone(job.stop) };
-        let is_web = address.starts_with("https://") || address.starts_with("http://");
         let sink: &dyn Sink = job.sink;
-        if is_web == matches!(sink.wire(), Wire::Syslog { .. }) {
-            let scheme = if is_web { "tcp://, tls:// or udp://" } else { "https:// or http://" };
-            bail!("{address}: {} goes to {scheme}", sink.name());
-        }
         let (token, trust) = (token.as_deref(), trust.as_ref());
         let dead = DeadLetters::new(&self.dead_letters(args, job));
         Ok(match sink.wire() {
