@@ -10,6 +10,7 @@ mod duration;
 mod keep;
 mod progress;
 mod render;
+mod replace;
 mod signals;
 mod store;
 

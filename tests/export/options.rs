@@ -28,8 +28,9 @@ fn what_matches_is_exported_and_counted() {
     let mut session: Value = serde_json::from_str(day.out.lines().next().unwrap()).unwrap();
     let export = session.as_object_mut().unwrap().remove("export").unwrap();
     assert_eq!((export["revision"].as_u64(), export["amends"].is_null()), (Some(1), true));
-    let id = session["id"].as_str().unwrap();
-    assert!(found.out.lines().any(|line| line == session.to_string()), "{id}");
+    let id = session["id"].as_str().unwrap().to_owned();
+    let session = session.to_string();
+    assert!(found.out.lines().any(|line| line == session), "{id}");
     let dry = done(folder, &["export", "--to", "ecs", "--dry-run", "--name", "x"]);
     assert!(dry.out.is_empty() && dry.err.contains("would export"), "{}{}", dry.out, dry.err);
     assert!(run(folder, &["export", "--status"]).err.contains("no export has a name yet"));
@@ -99,4 +100,28 @@ fn mistakes_are_named() {
     check(&["--to", "ecs", "stauts:5.7.64"], "stauts");
     let list = done(folder, &["export", "--list"]);
     assert!(list.out.lines().count() >= 6 && list.out.contains("Elastic Common Schema"), "{}", list.out);
+}
+
+#[test]
+fn metrics_tell_what_was_sent() {
+    let trial = tempdir().unwrap();
+    let folder = trial.path();
+    generate(folder, "logs", "--servers 1 --days 1 --mib-per-server 1 --codec plain");
+    done(folder, &["index", "logs"]);
+    let events = Events::of(&done(folder, &["export", "--to", "ecs", "--metrics", "export.prom", "--name", "a"]).out);
+    let text = fs::read_to_string(folder.join("export.prom")).unwrap();
+    let value = |start: &str| -> f64 {
+        let line = text.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{start} in {text}"));
+        line.rsplit_once(' ').unwrap().1.parse().unwrap()
+    };
+    let refusals = "smtptrail_export_events{name=\"a\",sink=\"ecs\",kind=\"refusal\"}";
+    assert_eq!(value(refusals), events.of_kind("refusal").count() as f64);
+    assert_eq!(value("smtptrail_export_exit_code"), 0.0);
+    // A receiver that is not there.
+    let nowhere = ["--address", "tcp://127.0.0.1:1", "--retry-for", "0s", "--metrics", "export.prom", "--name", "b"];
+    let ran = run(folder, &[&["export", "--to", "cef"], &nowhere[..]].concat());
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+    assert!(ran.err.contains("did not confirm") && ran.err.contains("127.0.0.1:1"), "{}", ran.err);
+    let text = fs::read_to_string(folder.join("export.prom")).unwrap();
+    assert!(text.contains("smtptrail_export_exit_code{name=\"b\",sink=\"cef\"} 2\n"), "{text}");
 }

@@ -2,6 +2,7 @@
 
 mod findings;
 mod job;
+mod metrics;
 mod produce;
 mod sending;
 mod status;
@@ -10,7 +11,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicBool},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ::index::query::{Expr, Query, Window};
@@ -19,7 +20,13 @@ use clap::{Args, builder::PossibleValuesParser};
 use export::{Kind, Redaction, RedactionKey, SINKS, Sink};
 
 use super::{parse_query, window::WindowArgs};
-use crate::{Outcome, config::Settings, duration, signals};
+use crate::{
+    ERROR_CODE, Outcome,
+    config::Settings,
+    duration,
+    replace::{self, Durable, replace},
+    signals,
+};
 
 /// Hand events to other tools: certificates, TLS, refusals, session ends and findings
 ///
@@ -108,7 +115,22 @@ pub(crate) fn run(args: &ExportArgs, settings: &Settings) -> anyhow::Result<Outc
         settings,
         stop: &stop,
     };
-    job.run(args)
+    args.metrics.as_deref().map_or(Ok(()), replace::check)?;
+    let begin = Instant::now();
+    let mut totals = None;
+    let ran = job.run(args, &mut totals);
+    if let Some(path) = &args.metrics {
+        let text = metrics::exposition(&metrics::Ended {
+            name: args.name.as_deref().unwrap_or_default(),
+            sink: sink.name(),
+            exit_code: ran.as_ref().map_or(ERROR_CODE, |outcome| outcome.code()),
+            time: begin.elapsed(),
+            totals: totals.as_ref(),
+        });
+        let written = replace(path, text.as_bytes(), Durable::No);
+        written.with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    ran
 }
 
 impl ExportArgs {

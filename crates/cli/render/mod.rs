@@ -6,6 +6,7 @@ pub(crate) mod coverage;
 pub(crate) mod csv;
 pub(crate) mod escape;
 pub(crate) mod explain;
+pub(crate) mod exposition;
 pub(crate) mod groups;
 pub(crate) mod json;
 pub(crate) mod rollover;

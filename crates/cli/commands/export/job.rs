@@ -78,7 +78,7 @@ pub(super) struct Totals {
 
 impl Job<'_> {
     /// Exports and reports.
-    pub(super) fn run(&self, args: &ExportArgs) -> anyhow::Result<Outcome> {
+    pub(super) fn run(&self, args: &ExportArgs, ended: &mut Option<Totals>) -> anyhow::Result<Outcome> {
         let begin = Instant::now();
         let target = Target::new(args, self)?;
         let mut exporter = match &args.name {
@@ -122,11 +122,13 @@ impl Job<'_> {
         drop(store); // Who still reads the catalog keeps its log from being put away.
         exporter.map(Exporter::close).transpose()?;
         say_missing(&self.settings.console, &missing);
-        Report { job: self, args, target: &target, totals: &totals, time: begin.elapsed() }.print()?;
+        Report { job: self, target: &target, totals: &totals, time: begin.elapsed() }.print()?;
+        let is_whole = missing.is_empty() && totals.taken.refused == 0;
+        *ended = Some(totals);
         if is_stopped(self.stop) {
             bail!("stopped by a signal; what was sent is noted, and the next export goes on there");
         }
-        Ok(if missing.is_empty() && totals.taken.refused == 0 { Outcome::Done } else { Outcome::Partial })
+        Ok(if is_whole { Outcome::Done } else { Outcome::Partial })
     }
 
     /// Makes everything and puts it into the queue; gives the splits that could not be read.

@@ -7,7 +7,6 @@ use export::{Kind, SINKS};
 use smtplog::Timestamp;
 
 use super::{
-    ExportArgs,
     job::{Job, Totals},
     sending::Target,
 };
@@ -21,7 +20,6 @@ use crate::{
 /// What is said of an export once it is over.
 pub(super) struct Report<'a> {
     pub(super) job: &'a Job<'a>,
-    pub(super) args: &'a ExportArgs,
     pub(super) target: &'a Target<'a>,
     pub(super) totals: &'a Totals,
     pub(super) time: Duration,
@@ -64,7 +62,6 @@ impl Report<'_> {
         if taken.retries > 0 {
             console.note(&format!("{} after a failure", amount::counted(taken.retries, "retry")));
         }
-        let _ = self.args;
         Ok(())
     }
 }
