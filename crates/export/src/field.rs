@@ -452,7 +452,7 @@ impl Field {
         TABLE.iter().map(|(field, ..)| *field)
     }
 
-    fn row(self) -> &'static (Field, &'static str, FieldType, u8, &'static str) {
+    const fn row(self) -> &'static (Field, &'static str, FieldType, u8, &'static str) {
         &TABLE[self as usize]
     }
 
@@ -462,7 +462,7 @@ impl Field {
     }
 
     /// The type of its values.
-    pub fn kind_of_value(self) -> FieldType {
+    pub const fn kind_of_value(self) -> FieldType {
         self.row().2
     }
 

@@ -30,5 +30,5 @@ pub use event::{Event, EventId, Kind};
 pub use field::{Field, FieldType, Value};
 pub use finding::Finding;
 pub use redact::{Redaction, RedactionKey, Secret};
-pub use sinks::{Columns, Framing, Item, SINKS, Sink, Wire, sink, wrap_syslog};
+pub use sinks::{Columns, Framing, Item, SINKS, Sink, Wire, elasticsearch_template, sink, wrap_syslog};
 pub use view::{Resolved, SessionView};

@@ -10,7 +10,7 @@ use smtplog::Direction;
 
 use super::{Item, Sink};
 use crate::{
-    Event, Field, Kind, Value,
+    Event, Field, FieldType, Kind, Value,
     certificates::common_name,
     derived::{code, direction, either, established, message, network_type, revision, sent, side, tls_version},
     table::{Line, Take, Template},
@@ -44,116 +44,165 @@ impl Sink for Ecs {
 
 /// Appends the object of an event.
 pub(super) fn put_object(event: &Event<'_>, out: &mut Vec<u8>) {
-    static TEMPLATE: LazyLock<Template> = LazyLock::new(|| Template::new(TABLE));
+    static TEMPLATE: LazyLock<Template> = LazyLock::new(|| {
+        let lines: Vec<Line> = TABLE.iter().map(|(path, typed)| (*path, typed.take)).collect();
+        Template::new(&lines)
+    });
     TEMPLATE.put(event, out);
 }
 
-use Field as F;
-use Take::{Const, Field as Get, With};
+/// What stands at a path, and of what type it is.
+#[derive(Clone, Copy)]
+pub(super) struct Typed {
+    take: Take,
+    /// The type of each value; whether there are several is no matter of types in the schema.
+    pub(super) kind: FieldType,
+}
 
-/// The mapping.
-pub(super) const TABLE: &[Line] = &[
-    ("@timestamp", Get(F::Time)),
-    ("ecs.version", Const(VERSION)),
-    ("event.id", Get(F::Id)),
-    ("event.kind", With(kind)),
-    ("event.category", With(category)),
-    ("event.type", With(type_of)),
-    ("event.action", Get(F::Kind)),
-    ("event.outcome", With(outcome)),
-    ("event.code", With(code)),
-    ("event.reason", With(reason)),
-    ("event.module", Const("exchange")),
-    ("event.dataset", Const("exchange.smtp")),
-    ("event.sequence", Get(F::Sequence)),
-    ("event.hash", Get(F::RowHash)),
-    ("event.start", Get(F::Started)),
-    ("event.end", Get(F::Ended)),
-    ("event.duration", With(duration)),
-    ("message", With(message)),
-    ("network.transport", Const("tcp")),
-    ("network.protocol", Const("smtp")),
-    ("network.type", With(network_type)),
-    ("network.direction", With(network_direction)),
-    ("host.name", Get(F::Server)),
-    ("source.ip", With(|event| sent(event, F::LocalIp, F::RemoteIp))),
-    ("source.port", With(|event| sent(event, F::LocalPort, F::RemotePort))),
-    ("source.domain", Get(F::Helo)),
-    ("source.nat.ip", Get(F::EgressIp)),
-    ("destination.ip", With(|event| sent(event, F::RemoteIp, F::LocalIp))),
-    ("destination.port", With(|event| sent(event, F::RemotePort, F::LocalPort))),
-    ("destination.domain", Get(F::RemoteName)),
-    ("tls.established", With(established)),
-    ("tls.version", With(tls_version)),
-    ("tls.version_protocol", With(tls_protocol)),
-    ("tls.client.hash.sha1", With(|event| side(event, true, F::Presented, F::Received))),
-    ("tls.client.subject", With(|event| side(event, true, F::PresentedSubject, F::ReceivedSubject))),
-    ("tls.client.issuer", With(|event| side(event, true, F::PresentedIssuer, F::ReceivedIssuer))),
-    ("tls.client.x509.subject.common_name", With(|event| name(event, true, F::PresentedSubject, F::ReceivedSubject))),
-    ("tls.client.x509.issuer.common_name", With(|event| name(event, true, F::PresentedIssuer, F::ReceivedIssuer))),
-    ("tls.client.x509.serial_number", With(|event| side(event, true, F::PresentedSerial, F::ReceivedSerial))),
-    ("tls.client.x509.alternative_names", With(|event| side(event, true, F::PresentedNames, F::ReceivedNames))),
-    ("tls.client.x509.not_before", With(|event| side(event, true, F::PresentedNotBefore, F::ReceivedNotBefore))),
-    ("tls.client.x509.not_after", With(|event| side(event, true, F::PresentedNotAfter, F::ReceivedNotAfter))),
-    ("tls.server.hash.sha1", With(|event| side(event, false, F::Presented, F::Received))),
-    ("tls.server.subject", With(|event| side(event, false, F::PresentedSubject, F::ReceivedSubject))),
-    ("tls.server.issuer", With(|event| side(event, false, F::PresentedIssuer, F::ReceivedIssuer))),
-    ("tls.server.x509.subject.common_name", With(|event| name(event, false, F::PresentedSubject, F::ReceivedSubject))),
-    ("tls.server.x509.issuer.common_name", With(|event| name(event, false, F::PresentedIssuer, F::ReceivedIssuer))),
-    ("tls.server.x509.serial_number", With(|event| side(event, false, F::PresentedSerial, F::ReceivedSerial))),
-    ("tls.server.x509.alternative_names", With(|event| side(event, false, F::PresentedNames, F::ReceivedNames))),
-    ("tls.server.x509.not_before", With(|event| side(event, false, F::PresentedNotBefore, F::ReceivedNotBefore))),
-    ("tls.server.x509.not_after", With(|event| side(event, false, F::PresentedNotAfter, F::ReceivedNotAfter))),
-    ("email.message_id", Get(F::MessageId)),
-    ("error.message", Get(F::TlsError)),
-    ("rule.id", Get(F::Rule)),
-    ("rule.description", Get(F::Says)),
-    ("log.file.path", Get(F::SourceFile)),
-    ("related.hash", With(related_hash)),
-    ("related.ip", With(related_ip)),
-    ("related.hosts", With(related_hosts)),
-    ("exchange.smtp.session.id", Get(F::Session)),
-    ("exchange.smtp.session.complete", With(complete)),
-    ("exchange.smtp.session.confidence", With(session_confidence)),
-    ("exchange.smtp.session.records", Get(F::Records)),
-    ("exchange.smtp.session.statuses", Get(F::Statuses)),
-    ("exchange.smtp.session.codes", Get(F::Codes)),
-    ("exchange.smtp.session.messages", Get(F::Messages)),
-    ("exchange.smtp.session.accepted", Get(F::Accepted)),
-    ("exchange.smtp.session.tarpit_ms", Get(F::TarpitMs)),
-    ("exchange.smtp.session.errors", Get(F::Errors)),
-    ("exchange.smtp.session.user", Get(F::User)),
-    ("exchange.smtp.connector", Get(F::Connector)),
-    ("exchange.smtp.direction", Get(F::Direction)),
-    ("exchange.smtp.role", Get(F::Role)),
-    ("exchange.smtp.reply.code", Get(F::Code)),
-    ("exchange.smtp.reply.status", Get(F::Status)),
-    ("exchange.smtp.reply.text", Get(F::Text)),
-    ("exchange.smtp.reply.attr", Get(F::Attr)),
-    ("exchange.smtp.reply.side", Get(F::Side)),
-    ("exchange.smtp.reply.command", Get(F::Command)),
-    ("exchange.smtp.reply.presented_via", Get(F::PresentedVia)),
-    ("exchange.smtp.peer.host", Get(F::PeerHost)),
-    ("exchange.smtp.peer.time", Get(F::PeerTime)),
-    ("exchange.smtp.peer.session", Get(F::PeerSession)),
-    ("exchange.smtp.envelope.from", With(|event| either(event, F::From, F::Senders))),
-    ("exchange.smtp.envelope.to", With(|event| either(event, F::To, F::Recipients))),
-    ("exchange.smtp.message_ids", Get(F::MessageIds)),
-    ("exchange.smtp.tls.outcome", Get(F::TlsOutcome)),
-    ("exchange.smtp.tls.cipher", Get(F::Cipher)),
-    ("exchange.smtp.tls.cipher_bits", Get(F::CipherBits)),
-    ("exchange.smtp.tls.mac", Get(F::Mac)),
-    ("exchange.smtp.tls.key_exchange", Get(F::KeyExchange)),
-    ("exchange.smtp.tls.chain_status", Get(F::ChainStatus)),
-    ("exchange.smtp.finding.confidence", With(finding_confidence)),
-    ("exchange.smtp.finding.mend", Get(F::Mend)),
-    ("exchange.smtp.finding.others", Get(F::Others)),
-    ("exchange.smtp.finding.servers", Get(F::Servers)),
-    ("exchange.smtp.finding.sessions", Get(F::Sessions)),
-    ("exchange.smtp.source.offset", Get(F::SourceOffset)),
-    ("exchange.smtp.source.length", Get(F::SourceLength)),
-    ("exchange.smtp.revision", With(revision)),
-    ("exchange.smtp.amends", Get(F::Amends)),
+/// A field, of the type that it has.
+const fn get(field: Field) -> Typed {
+    get_as(field.kind_of_value(), field)
+}
+
+/// A field whose type is another one in the schema.
+const fn get_as(kind: FieldType, field: Field) -> Typed {
+    Typed { take: Take::Field(field), kind }
+}
+
+/// What follows from the event.
+const fn with(kind: FieldType, value: for<'e> fn(&'e Event<'_>) -> Value<'e>) -> Typed {
+    Typed { take: Take::With(value), kind }
+}
+
+/// What is always the same.
+const fn always(text: &'static str) -> Typed {
+    Typed { take: Take::Const(text), kind: Keyword }
+}
+
+use Field as F;
+use FieldType::{Boolean, Date, Ip, Keyword, Keywords, Long, Text};
+
+/// The mapping. Index templates take their types from here, too.
+pub(super) const TABLE: &[(&str, Typed)] = &[
+    ("@timestamp", get(F::Time)),
+    ("ecs.version", always(VERSION)),
+    ("event.id", get(F::Id)),
+    ("event.kind", with(Keyword, kind)),
+    ("event.category", with(Keywords, category)),
+    ("event.type", with(Keywords, type_of)),
+    ("event.action", get(F::Kind)),
+    ("event.outcome", with(Keyword, outcome)),
+    ("event.code", with(Keyword, code)),
+    ("event.reason", with(Keyword, reason)),
+    ("event.module", always("exchange")),
+    ("event.dataset", always("exchange.smtp")),
+    ("event.sequence", get(F::Sequence)),
+    ("event.hash", get(F::RowHash)),
+    ("event.start", get(F::Started)),
+    ("event.end", get(F::Ended)),
+    ("event.duration", with(Long, duration)),
+    ("message", with(Text, message)),
+    ("network.transport", always("tcp")),
+    ("network.protocol", always("smtp")),
+    ("network.type", with(Keyword, network_type)),
+    ("network.direction", with(Keyword, network_direction)),
+    ("host.name", get(F::Server)),
+    ("source.ip", with(Ip, |event| sent(event, F::LocalIp, F::RemoteIp))),
+    ("source.port", with(Long, |event| sent(event, F::LocalPort, F::RemotePort))),
+    ("source.domain", get(F::Helo)),
+    ("source.nat.ip", get(F::EgressIp)),
+    ("destination.ip", with(Ip, |event| sent(event, F::RemoteIp, F::LocalIp))),
+    ("destination.port", with(Long, |event| sent(event, F::RemotePort, F::LocalPort))),
+    ("destination.domain", get(F::RemoteName)),
+    ("tls.established", with(Boolean, established)),
+    ("tls.version", with(Keyword, tls_version)),
+    ("tls.version_protocol", with(Keyword, tls_protocol)),
+    ("tls.client.hash.sha1", with(Keyword, |event| side(event, true, F::Presented, F::Received))),
+    ("tls.client.subject", with(Keyword, |event| side(event, true, F::PresentedSubject, F::ReceivedSubject))),
+    ("tls.client.issuer", with(Keyword, |event| side(event, true, F::PresentedIssuer, F::ReceivedIssuer))),
+    (
+        "tls.client.x509.subject.common_name",
+        with(Keywords, |event| name(event, true, F::PresentedSubject, F::ReceivedSubject)),
+    ),
+    (
+        "tls.client.x509.issuer.common_name",
+        with(Keywords, |event| name(event, true, F::PresentedIssuer, F::ReceivedIssuer)),
+    ),
+    ("tls.client.x509.serial_number", with(Keyword, |event| side(event, true, F::PresentedSerial, F::ReceivedSerial))),
+    (
+        "tls.client.x509.alternative_names",
+        with(Keywords, |event| side(event, true, F::PresentedNames, F::ReceivedNames)),
+    ),
+    ("tls.client.x509.not_before", with(Date, |event| side(event, true, F::PresentedNotBefore, F::ReceivedNotBefore))),
+    ("tls.client.x509.not_after", with(Date, |event| side(event, true, F::PresentedNotAfter, F::ReceivedNotAfter))),
+    ("tls.server.hash.sha1", with(Keyword, |event| side(event, false, F::Presented, F::Received))),
+    ("tls.server.subject", with(Keyword, |event| side(event, false, F::PresentedSubject, F::ReceivedSubject))),
+    ("tls.server.issuer", with(Keyword, |event| side(event, false, F::PresentedIssuer, F::ReceivedIssuer))),
+    (
+        "tls.server.x509.subject.common_name",
+        with(Keywords, |event| name(event, false, F::PresentedSubject, F::ReceivedSubject)),
+    ),
+    (
+        "tls.server.x509.issuer.common_name",
+        with(Keywords, |event| name(event, false, F::PresentedIssuer, F::ReceivedIssuer)),
+    ),
+    ("tls.server.x509.serial_number", with(Keyword, |event| side(event, false, F::PresentedSerial, F::ReceivedSerial))),
+    (
+        "tls.server.x509.alternative_names",
+        with(Keywords, |event| side(event, false, F::PresentedNames, F::ReceivedNames)),
+    ),
+    ("tls.server.x509.not_before", with(Date, |event| side(event, false, F::PresentedNotBefore, F::ReceivedNotBefore))),
+    ("tls.server.x509.not_after", with(Date, |event| side(event, false, F::PresentedNotAfter, F::ReceivedNotAfter))),
+    ("email.message_id", get(F::MessageId)),
+    ("error.message", get(F::TlsError)),
+    ("rule.id", get(F::Rule)),
+    ("rule.description", get_as(Keyword, F::Says)),
+    ("log.file.path", get(F::SourceFile)),
+    ("related.hash", with(Keywords, related_hash)),
+    ("related.ip", with(Ip, related_ip)),
+    ("related.hosts", with(Keywords, related_hosts)),
+    ("exchange.smtp.session.id", get(F::Session)),
+    ("exchange.smtp.session.complete", with(Boolean, complete)),
+    ("exchange.smtp.session.confidence", with(Keyword, session_confidence)),
+    ("exchange.smtp.session.records", get(F::Records)),
+    ("exchange.smtp.session.statuses", get(F::Statuses)),
+    ("exchange.smtp.session.codes", get(F::Codes)),
+    ("exchange.smtp.session.messages", get(F::Messages)),
+    ("exchange.smtp.session.accepted", get(F::Accepted)),
+    ("exchange.smtp.session.tarpit_ms", get(F::TarpitMs)),
+    ("exchange.smtp.session.errors", get(F::Errors)),
+    ("exchange.smtp.session.user", get(F::User)),
+    ("exchange.smtp.connector", get(F::Connector)),
+    ("exchange.smtp.direction", get(F::Direction)),
+    ("exchange.smtp.role", get(F::Role)),
+    ("exchange.smtp.reply.code", get(F::Code)),
+    ("exchange.smtp.reply.status", get(F::Status)),
+    ("exchange.smtp.reply.text", get(F::Text)),
+    ("exchange.smtp.reply.attr", get(F::Attr)),
+    ("exchange.smtp.reply.side", get(F::Side)),
+    ("exchange.smtp.reply.command", get(F::Command)),
+    ("exchange.smtp.reply.presented_via", get(F::PresentedVia)),
+    ("exchange.smtp.peer.host", get(F::PeerHost)),
+    ("exchange.smtp.peer.time", get(F::PeerTime)),
+    ("exchange.smtp.peer.session", get(F::PeerSession)),
+    ("exchange.smtp.envelope.from", with(Keywords, |event| either(event, F::From, F::Senders))),
+    ("exchange.smtp.envelope.to", with(Keywords, |event| either(event, F::To, F::Recipients))),
+    ("exchange.smtp.message_ids", get(F::MessageIds)),
+    ("exchange.smtp.tls.outcome", get(F::TlsOutcome)),
+    ("exchange.smtp.tls.cipher", get(F::Cipher)),
+    ("exchange.smtp.tls.cipher_bits", get(F::CipherBits)),
+    ("exchange.smtp.tls.mac", get(F::Mac)),
+    ("exchange.smtp.tls.key_exchange", get(F::KeyExchange)),
+    ("exchange.smtp.tls.chain_status", get(F::ChainStatus)),
+    ("exchange.smtp.finding.confidence", with(Keyword, finding_confidence)),
+    ("exchange.smtp.finding.mend", get(F::Mend)),
+    ("exchange.smtp.finding.others", get(F::Others)),
+    ("exchange.smtp.finding.servers", get(F::Servers)),
+    ("exchange.smtp.finding.sessions", get(F::Sessions)),
+    ("exchange.smtp.source.offset", get(F::SourceOffset)),
+    ("exchange.smtp.source.length", get(F::SourceLength)),
+    ("exchange.smtp.revision", with(Long, revision)),
+    ("exchange.smtp.amends", get(F::Amends)),
 ];
 
 fn kind<'e>(event: &'e Event<'_>) -> Value<'e> {

@@ -7,6 +7,7 @@
 mod cef;
 mod csv;
 mod ecs;
+mod elasticsearch;
 mod leef;
 mod ndjson;
 mod ocsf;
@@ -15,12 +16,21 @@ mod syslog;
 
 use smtplog::Session;
 
-pub use self::syslog::wrap_syslog;
+pub use self::{elasticsearch::elasticsearch_template, syslog::wrap_syslog};
 use crate::{Event, EventId, Field, Kind, Value};
 
 /// The formats.
-pub static SINKS: &[&dyn Sink] =
-    &[&cef::Cef, &csv::Csv, &ecs::Ecs, &leef::Leef, &ndjson::Ndjson, &ocsf::Ocsf, &otlp::Otlp, &syslog::Syslog];
+pub static SINKS: &[&dyn Sink] = &[
+    &cef::Cef,
+    &csv::Csv,
+    &ecs::Ecs,
+    &elasticsearch::Elasticsearch,
+    &leef::Leef,
+    &ndjson::Ndjson,
+    &ocsf::Ocsf,
+    &otlp::Otlp,
+    &syslog::Syslog,
+];
 
 /// A sink by its name.
 pub fn sink(name: &str) -> Option<&'static dyn Sink> {

@@ -139,6 +139,13 @@ fn documents_follow_the_published_schema() {
         let document = serde_json::from_slice(&record).unwrap();
         assert_eq!(schema.faults(&document), [""; 0], "{name}: {document:#}");
     });
+    let template = serde_json::from_str(&export::elasticsearch_template()).unwrap();
+    for (path, field) in &schema.fields {
+        let Some(kind) = crate::elasticsearch::type_of(&template, path) else { continue };
+        // OpenSearch has wildcards only since 2.15.
+        let is_right = kind == field.kind || (kind == "keyword" && field.kind == "wildcard");
+        assert!(is_right, "{path} is a {kind} in the template and a {} in the schema", field.kind);
+    }
 }
 
 const LIST_OF_TWO: &str = "version\t1.0.0\n\

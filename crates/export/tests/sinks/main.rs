@@ -4,6 +4,7 @@ mod cef;
 mod csv;
 mod ecs;
 mod ecs_schema;
+mod elasticsearch;
 mod fields;
 mod frames;
 mod ids;
