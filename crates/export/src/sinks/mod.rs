@@ -12,6 +12,7 @@ mod leef;
 mod ndjson;
 mod ocsf;
 mod otlp;
+mod splunk;
 mod syslog;
 
 use smtplog::Session;
@@ -29,6 +30,7 @@ pub static SINKS: &[&dyn Sink] = &[
     &ndjson::Ndjson,
     &ocsf::Ocsf,
     &otlp::Otlp,
+    &splunk::Splunk,
     &syslog::Syslog,
 ];
 

@@ -14,4 +14,5 @@ mod ocsf;
 mod ocsf_schema;
 mod otlp;
 mod samples;
+mod splunk;
 mod syslog;
