@@ -26,6 +26,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     // zstd a second time: for records, which tantivy's document store took twice as long to write.
     ("index", &["tantivy", "rusqlite", "sqlx", "redb", "zstd"]),
     ("serve", &["axum", "hyper", "tokio", "tower", "tower-http", "tiny_http", "actix-web", "warp"]),
+    ("export", &["parquet"]),
     // Certificates that lie beside generated logs are real ones.
     ("testlog", &["rcgen"]),
     // Whoever sends events talks to their receivers.

@@ -12,6 +12,8 @@ mod leef;
 mod ndjson;
 mod ocsf;
 mod otlp;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod splunk;
 mod syslog;
 
@@ -30,6 +32,8 @@ pub static SINKS: &[&dyn Sink] = &[
     &ndjson::Ndjson,
     &ocsf::Ocsf,
     &otlp::Otlp,
+    #[cfg(feature = "parquet")]
+    &parquet::Parquet,
     &splunk::Splunk,
     &syslog::Syslog,
 ];

@@ -13,6 +13,8 @@ mod lines;
 mod ocsf;
 mod ocsf_schema;
 mod otlp;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod samples;
 mod splunk;
 mod syslog;
