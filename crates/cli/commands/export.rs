@@ -102,6 +102,9 @@ pub(crate) fn run(args: &ExportArgs, settings: &Settings) -> anyhow::Result<Outc
     if let Some(name) = &args.forget {
         return status::forget(name, settings);
     }
+    if args.template.is_some() {
+        return status::template(settings);
+    }
     let Some(sink) = args.to.as_deref().and_then(export::sink) else { bail!("--to names no format") };
     let stop = Arc::new(AtomicBool::new(false));
     signals::stop_on_signals(&stop).context("cannot listen to signals")?;

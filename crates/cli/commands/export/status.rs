@@ -83,6 +83,15 @@ pub(super) fn list(settings: &Settings) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+/// Prints the index template for Elasticsearch and OpenSearch.
+pub(super) fn template(settings: &Settings) -> anyhow::Result<Outcome> {
+    let mut out = settings.console.results();
+    out.write_all(export::elasticsearch_template().as_bytes())?;
+    out.write_all(b"\n")?;
+    out.flush()?;
+    Ok(Outcome::Done)
+}
+
 /// Says how far each export has come.
 pub(super) fn status(settings: &Settings) -> anyhow::Result<Outcome> {
     let store: Store = open_store(&settings.store)?;
