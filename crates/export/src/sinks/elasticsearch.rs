@@ -49,8 +49,8 @@ const TEMPLATE_VERSION: i64 = 1;
 /// The template that Elasticsearch has for all logs has 100.
 const TEMPLATE_PRIORITY: i64 = 200;
 
-/// Letters of a keyword that is searched; a longer one is kept and not searched. ECS says so, and Lucene refuses the whole
-/// document if one has 32 KiB, which attackers can write.
+/// Letters of a keyword that is searched; a longer one is kept and not searched. ECS says so, and Lucene refuses the
+/// whole document if one has 32 KiB, which attackers can write.
 const KEYWORD_LETTERS_MAX: i64 = 1_024;
 
 /// The composable index template for the data streams that documents go to, as JSON. Every type that it names is one of
@@ -91,8 +91,8 @@ fn insert(properties: &mut Map<String, Json>, path: &[&str], mapping: Json) {
     }
 }
 
-/// What is no address or date, although it ought to be, is kept and not searched; otherwise the document would be refused.
-/// Only of its own time a data stream wants to be sure.
+/// What is no address or date, although it ought to be, is kept and not searched; otherwise the document would be
+/// refused. Only of its own time a data stream wants to be sure.
 fn mapping(path: &[&str], kind: FieldType) -> Json {
     match kind {
         FieldType::Keyword | FieldType::Keywords => json!({ "ignore_above": KEYWORD_LETTERS_MAX, "type": "keyword" }),

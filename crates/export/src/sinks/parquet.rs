@@ -1,7 +1,7 @@
 //! `parquet`: events as columns, one for each field by its own name (Apache Parquet).
 //!
-//! Within a row group rows are sorted by the certificate that was presented and by time: the pages' bounds then lead to a
-//! certificate's rows, and its long texts stand beside each other, where compression finds them. Filters say of a
+//! Within a row group rows are sorted by the certificate that was presented and by time: the pages' bounds then lead to
+//! a certificate's rows, and its long texts stand beside each other, where compression finds them. Filters say of a
 //! certificate or a session whether a row group has it at all. No value is shortened, however long it is.
 
 use std::mem;
@@ -56,8 +56,8 @@ const FORMAT: (&str, &str) = ("smtptrail.format", "1");
 /// Rows of a row group. All of them are in memory before the first is written, because they are sorted.
 const GROUP_EVENTS_MAX: usize = 131_072;
 
-/// Bytes of a row group's texts, so that long ones cannot fill memory. Events have some hundred bytes that the event before
-/// does not have.
+/// Bytes of a row group's texts, so that long ones cannot fill memory. Events have some hundred bytes that the event
+/// before does not have.
 const GROUP_BYTES_MAX: usize = 128 << 20;
 
 /// Level 3 is zstd's own choice; the library's is 1.
@@ -96,8 +96,8 @@ impl File {
         Ok(File { writer, rows: Rows::new(), is_broken: false })
     }
 
-    /// Writes the rows that were gathered. Memory takes whatever is written to it, so this fails only if the rows do not
-    /// fit the schema. The file then stays without its end, by which any reader sees that it is none.
+    /// Writes the rows that were gathered. Memory takes whatever is written to it, so this fails only if the rows do
+    /// not fit the schema. The file then stays without its end, by which any reader sees that it is none.
     fn end_group(&mut self) {
         let rows = mem::replace(&mut self.rows, Rows::new());
         self.is_broken |= rows.write(&mut self.writer).is_err();
@@ -247,8 +247,8 @@ impl Rows {
     }
 }
 
-/// Texts of a row group: some that follow each other. They are counted by 32 bits, which suffice for lists of 100 in every
-/// field of every event.
+/// Texts of a row group: some that follow each other. They are counted by 32 bits, which suffice for lists of 100 in
+/// every field of every event.
 #[derive(Clone, Copy)]
 struct Span {
     first: u32,
@@ -340,8 +340,8 @@ fn put<T: DataType>(column: &mut SerializedColumnWriter<'_>, cells: Vec<Option<T
     Ok(())
 }
 
-/// Writes a column of lists. A list's first text begins a row and the others repeat it; the depth says how much of a text
-/// is there: no list, an empty one, a text.
+/// Writes a column of lists. A list's first text begins a row and the others repeat it; the depth says how much of a
+/// text is there: no list, an empty one, a text.
 fn put_lists(
     column: &mut SerializedColumnWriter<'_>,
     texts: &Written,

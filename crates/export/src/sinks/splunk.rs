@@ -4,8 +4,8 @@
 //! {"time":1709272823.000,"host":"EX001","source":"EX001/SmtpSend/SEND2024030106-1.LOG","sourcetype":"smtptrail:event",
 //!  "event":{"time":"2024-03-01T06:00:23.000Z",...},"fields":{"event_id":"5f0c...",...}}
 //! ```
-//! The source type is our own, and one for all kinds: `event` says its kind itself, and fields are found in JSON without
-//! anybody setting anything up. With `_json`, the one that Splunk has, each of them would be indexed.
+//! The source type is our own, and one for all kinds: `event` says its kind itself, and fields are found in JSON
+//! without anybody setting anything up. With `_json`, the one that Splunk has, each of them would be indexed.
 //!
 //! `fields` are indexed, so counts and joins over them need no event to be opened. They are called otherwise than in
 //! `event`: what stands in both by the same name has its value twice, and is counted twice. The collector takes strings
