@@ -32,6 +32,10 @@ fn splits(store: &Path) -> Vec<PathBuf> {
     paths
 }
 
+fn largest(store: &Path) -> PathBuf {
+    splits(store).into_iter().max_by_key(|path| fs::metadata(path).unwrap().len()).unwrap()
+}
+
 fn sessions(folder: &Path) -> usize {
     run(folder, &["--store", "store", "search", "*", "--json"]).out.lines().count()
 }
@@ -113,7 +117,7 @@ fn damaged_splits_are_named_and_the_rest_answers() {
         assert_eq!(run(path, &["--store", "store", "--threads", "1", "index", logs]).code, Some(0));
     }
     let whole = sessions(path);
-    let split = splits(&path.join("store")).into_iter().max_by_key(|path| fs::metadata(path).unwrap().len()).unwrap();
+    let split = largest(&path.join("store"));
     let name = split.file_stem().unwrap().to_string_lossy().into_owned();
     let bytes = fs::read(&split).unwrap();
 
@@ -142,4 +146,47 @@ fn damaged_splits_are_named_and_the_rest_answers() {
     assert!(missing.code == Some(3) && missing.err.contains("missing"), "{}", missing.err);
     fs::write(&split, &bytes).unwrap();
     assert_eq!((sessions(path), run(path, &["--store", "store", "search", "*", "--verify"]).code), (whole, Some(0)));
+}
+
+/// Every kind of question, none of which may be answered from a part of the store as if it were the whole.
+const QUESTIONS: [&[&str]; 4] =
+    [&["search", "*"], &["search", "*", "--by", "server"], &["certs"], &["certs", "server:EX*"]];
+
+#[test]
+fn every_question_says_what_it_is_answered_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    generate(path, "first", "4");
+    generate(path, "second", "5");
+    for logs in ["first", "second"] {
+        assert_eq!(run(path, &["--threads", "1", "index", logs]).code, Some(0));
+    }
+    let split = largest(&path.join("smtptrail-store"));
+    let name = split.file_stem().unwrap().to_string_lossy().into_owned();
+    let bytes = fs::read(&split).unwrap();
+    let says_so = |expected: &str| {
+        for question in QUESTIONS.into_iter().chain([&["certs", "--rollover"][..]]) {
+            let asked = run(path, question);
+            let is_said = asked.err.contains(&name) && asked.err.contains(expected);
+            assert!(asked.code == Some(3) && is_said, "{question:?}: {:?} {}", asked.code, asked.err);
+        }
+    };
+    // What certificates are counted by lies in one place or another.
+    let is_noticed = |place: usize| {
+        let mut damaged = bytes.clone();
+        damaged[place..].iter_mut().take(4_096).for_each(|byte| *byte = 0xff);
+        fs::write(&split, &damaged).unwrap();
+        let asked = run(path, &["certs", "--rollover"]);
+        assert!(matches!(asked.code, Some(0 | 3)), "at {place}: {:?} {}", asked.code, asked.err);
+        asked.code == Some(3) && asked.err.contains("some records cannot be read")
+    };
+    assert!((0..bytes.len()).step_by(4_096).any(is_noticed));
+    fs::write(&split, &bytes[..bytes.len() / 2]).unwrap();
+    says_so("damaged");
+    fs::remove_file(&split).unwrap();
+    says_so("missing");
+
+    // Nothing is left: that nothing was found is not the whole truth.
+    splits(&path.join("smtptrail-store")).iter().for_each(|split| fs::remove_file(split).unwrap());
+    says_so("missing");
 }

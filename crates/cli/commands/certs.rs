@@ -3,14 +3,14 @@
 use std::{cmp::Reverse, time::Duration};
 
 use ::index::{
-    Expiry, Renewal, Rollover, Store, UseState,
+    Certificates, Expiry, Renewal, Rollover, Store, UseState,
     query::{Expr, Query},
 };
 use clap::Args;
 use smtplog::Timestamp;
 
 use super::{
-    open_store, parse_query, say_missing,
+    open_store, outcome, parse_query, say_missing,
     window::{self, WindowArgs},
 };
 use crate::{
@@ -58,14 +58,15 @@ pub(crate) fn run(args: &CertsArgs, settings: &Settings) -> anyhow::Result<Outco
 
 impl CertsArgs {
     fn inventory(&self, store: &Store, query: &Query, settings: &Settings) -> anyhow::Result<Outcome> {
-        let mut rows = store.certificates(Some(query))?;
+        let Certificates { mut rows, missing } = store.certificates(Some(query))?;
         rows.sort_by_key(|row| (Reverse((row.presented, row.received)), row.certificate.thumbprint));
         let format = self.format.format();
         if !rows.is_empty() || format != Format::Table {
             certificates::print(&settings.console, format, &rows)?;
         }
+        say_missing(&settings.console, &missing);
         settings.console.note(&amount::counted(rows.len() as u64, "certificate"));
-        Ok(if rows.is_empty() { Outcome::NothingFound } else { Outcome::Done })
+        Ok(outcome(rows.len() as u64, missing.is_empty()))
     }
 
     fn rollover(&self, store: &Store, query: &Query, settings: &Settings) -> anyhow::Result<Outcome> {
@@ -81,11 +82,7 @@ impl CertsArgs {
         report.print(&settings.console, self.format.format())?;
         say_missing(&settings.console, &rollover.missing);
         settings.console.note(&summary(&rollover, expiring.len()));
-        Ok(match (rollover.missing.is_empty(), rollover.uses.is_empty()) {
-            (false, _) => Outcome::Partial,
-            (true, true) => Outcome::NothingFound,
-            (true, false) => Outcome::Done,
-        })
+        Ok(outcome(rollover.uses.len() as u64, rollover.missing.is_empty()))
     }
 }
 

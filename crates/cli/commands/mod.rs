@@ -60,3 +60,12 @@ fn say_missing(console: &Console, missing: &[MissingSplit]) {
         console.warn(&format!("a part of the store is missing from the answer: {}: {}", split.name, split.reason));
     }
 }
+
+/// How a question ended: so many were found, and all of the store was asked or not.
+fn outcome(total: u64, is_whole: bool) -> Outcome {
+    match (total, is_whole) {
+        (_, false) => Outcome::Partial,
+        (0, true) => Outcome::NothingFound,
+        _ => Outcome::Done,
+    }
+}

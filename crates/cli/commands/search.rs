@@ -10,7 +10,7 @@ use ::index::{
 };
 use clap::{Args, ValueEnum};
 
-use super::{open_store, parse_query, say_missing, window::WindowArgs};
+use super::{open_store, outcome, parse_query, say_missing, window::WindowArgs};
 use crate::{
     Outcome,
     args::{Format, FormatArgs},
@@ -162,14 +162,6 @@ impl SearchArgs {
                 (a.time, b.sessions, b.replies, &a.values).cmp(&(b.time, a.sessions, a.replies, &b.values))
             }),
         }
-    }
-}
-
-fn outcome(total: u64, is_whole: bool) -> Outcome {
-    match (total, is_whole) {
-        (_, false) => Outcome::Partial,
-        (0, true) => Outcome::NothingFound,
-        _ => Outcome::Done,
     }
 }
 

@@ -52,6 +52,8 @@ pub use rollover::{
     CertificateUse, Connector, Expiring, Expiry, Met, Renewal, RenewalServer, Rollover, UseState, renewals,
 };
 pub use state::StoreState;
-pub use store::{CertificateRow, Hits, Location, MissingSplit, RecordedSource, SearchOptions, Sort, Store, StoreInfo};
+pub use store::{
+    CertificateRow, Certificates, Hits, Location, MissingSplit, RecordedSource, SearchOptions, Sort, Store, StoreInfo,
+};
 pub use verify::{Fault, Verified};
 pub use writer::{FileRecord, KnownSource, Published, Run, SourceRecord, SplitSink, Writer};

@@ -7,7 +7,7 @@ use std::{
 };
 
 use rusqlite::{Connection, OptionalExtension};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smtplog::{Session, SessionId, Stream, Thumbprint, Timestamp, certificate::Certificate};
 
 use crate::{
@@ -61,6 +61,15 @@ pub struct Hits {
     pub total: u64,
     /// The first of them.
     pub sessions: Vec<Session>,
+    /// Splits that could not be asked.
+    pub missing: Vec<MissingSplit>,
+}
+
+/// Certificates and their use.
+#[derive(Clone, Debug, Default)]
+pub struct Certificates {
+    /// In order of thumbprint.
+    pub rows: Vec<CertificateRow>,
     /// Splits that could not be asked.
     pub missing: Vec<MissingSplit>,
 }
@@ -243,14 +252,26 @@ impl Store {
     }
 
     /// Certificates, with the sessions that have them; of the sessions that match, if a query is given.
-    pub fn certificates(&self, query: Option<&Query>) -> Result<Vec<CertificateRow>, StoreError> {
+    pub fn certificates(&self, query: Option<&Query>) -> Result<Certificates, StoreError> {
         let everything = Query { expr: Expr::All, window: Window::default() };
-        let query = self.resolve(query.unwrap_or(&everything));
+        let query = query.unwrap_or(&everything);
+        let certificates = self.certificates_once(query)?;
+        match self.newer_than(&certificates.missing)? {
+            Some(newer) => newer.certificates_once(query),
+            None => Ok(certificates),
+        }
+    }
+
+    fn certificates_once(&self, query: &Query) -> Result<Certificates, StoreError> {
+        let query = self.resolve(query);
         let mut used: BTreeMap<Thumbprint, CertificateUse> = BTreeMap::new();
-        for answer in self.answers(&query, false, Deadline::start(), &mut Vec::new())? {
+        let mut missing = Vec::new();
+        for answer in self.answers(&query, false, Deadline::start(), &mut missing)? {
+            answer.note_unreadable(&mut missing);
             answer.count_certificates(&mut used);
         }
-        Ok(used.into_iter().map(|(thumbprint, one)| one.row(self.certificate(thumbprint))).collect())
+        let rows = used.into_iter().map(|(thumbprint, one)| one.row(self.certificate(thumbprint))).collect();
+        Ok(Certificates { rows, missing })
     }
 
     /// What the logs say of a certificate.
@@ -351,7 +372,7 @@ impl Store {
             match asked? {
                 Ok(answer) => {
                     if answer.unreadable > 0 {
-                        note_missing(missing, &row.name, "damaged: some records cannot be read");
+                        note_missing(missing, &row.name, UNREADABLE);
                     }
                     answers.push(answer);
                 }
@@ -421,6 +442,9 @@ const FOUND_MAX: usize = 100;
 /// Records that a thread reads before it looks for more; neighbours lie in one block.
 const RECORDS_AT_ONCE: usize = 512;
 
+/// The reason of a split that answers without some of its sessions.
+const UNREADABLE: &str = "damaged: some records cannot be read";
+
 /// A split's answer.
 pub(crate) struct Answer<'a> {
     pub(crate) row: &'a SplitRow,
@@ -444,6 +468,22 @@ impl Answer<'_> {
             }
         });
         links
+    }
+
+    /// Notes the split if profiles or classes of refusals of these sessions cannot be read: whoever counts by them
+    /// leaves such sessions out.
+    pub(crate) fn note_unreadable(&self, missing: &mut Vec<MissingSplit>) {
+        let profiles = self.split.column(column::PROFILE);
+        let mut used = FxHashSet::default();
+        used.extend(self.documents.iter().filter_map(|document| profiles.get(document)));
+        let mut is_whole = used.into_iter().all(|profile| self.split.profile(profile).is_some());
+        let mut classes = FxHashSet::default();
+        self.for_each_reply(|_, class| _ = classes.insert(class));
+        let class = |number: u64| self.split.reply_class(u32::try_from(number).ok()?);
+        is_whole &= classes.into_iter().all(|number| class(number).is_some());
+        if !is_whole {
+            note_missing(missing, &self.row.name, UNREADABLE);
+        }
     }
 
     /// Calls `found` with every refusal of these sessions: session and class.

@@ -35,10 +35,19 @@ pub struct Rollover {
 impl Store {
     /// Renewals of the certificates that servers present, as far as the sessions that match tell.
     pub fn rollover(&self, query: &Query) -> Result<Rollover, StoreError> {
+        let rollover = self.rollover_once(query)?;
+        match self.newer_than(&rollover.missing)? {
+            Some(newer) => newer.rollover_once(query),
+            None => Ok(rollover),
+        }
+    }
+
+    fn rollover_once(&self, query: &Query) -> Result<Rollover, StoreError> {
         let query = self.resolve(query);
         let mut rollover = Rollover::default();
         let mut seen = Seen::default();
         for answer in self.answers(&query, false, Deadline::start(), &mut rollover.missing)? {
+            answer.note_unreadable(&mut rollover.missing);
             seen.add_sessions(&answer);
             self.prepare(&answer.links());
             seen.add_refusals(&answer, self);
