@@ -2,13 +2,13 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use ::index::Store;
+use ::index::{Hits, Store};
 use anyhow::bail;
 use clap::Args;
 use ingest::transcript::{Original, Transcript};
 use smtplog::{Session, SourceSpan};
 
-use super::open_store;
+use super::{open_store, outcome, say_missing};
 use crate::{
     Outcome,
     config::Settings,
@@ -39,17 +39,19 @@ pub(crate) struct ShowArgs {
 /// Prints the session.
 pub(crate) fn run(args: &ShowArgs, settings: &Settings) -> anyhow::Result<Outcome> {
     let store = open_store(&settings.store)?;
-    let mut sessions = store.find(args.session.trim())?;
+    let Hits { mut sessions, missing, .. } = store.find(args.session.trim())?;
     let console = &settings.console;
+    say_missing(console, &missing);
     let Some(session) = sessions.pop() else {
-        console.note(&format!("no session is called {}", args.session));
-        return Ok(Outcome::NothingFound);
+        let place = if missing.is_empty() { "" } else { " in what can be read of the store" };
+        console.note(&format!("no session{place} is called {}", args.session));
+        return Ok(outcome(0, missing.is_empty()));
     };
     if !sessions.is_empty() {
         sessions.push(session);
         bail!(candidates(&args.session, &sessions));
     }
-    let (transcript, outcome) = read(&store, &session, console)?;
+    let (transcript, is_whole) = read(&store, &session, console)?;
     let mut out = console.results();
     if args.raw {
         write_raw(&mut out, &transcript)?;
@@ -60,7 +62,7 @@ pub(crate) fn run(args: &ShowArgs, settings: &Settings) -> anyhow::Result<Outcom
         write_rows(&mut out, &session, &transcript.rows, &console.colors)?;
     }
     out.flush()?;
-    Ok(outcome)
+    Ok(outcome(1, is_whole && missing.is_empty()))
 }
 
 fn candidates(id: &str, sessions: &[Session]) -> String {
@@ -73,7 +75,7 @@ fn candidates(id: &str, sessions: &[Session]) -> String {
 }
 
 /// The rows that can still be read, and whether they are all.
-fn read(store: &Store, session: &Session, console: &Console) -> anyhow::Result<(Transcript, Outcome)> {
+fn read(store: &Store, session: &Session, console: &Console) -> anyhow::Result<(Transcript, bool)> {
     let mut transcript = Transcript::default();
     let mut is_whole = true;
     for span in &session.sources {
@@ -96,7 +98,7 @@ fn read(store: &Store, session: &Session, console: &Console) -> anyhow::Result<(
         console.warn(&format!("{files} has changed since it was indexed; its rows are not those of the session"));
         is_whole = false;
     }
-    Ok((transcript, if is_whole { Outcome::Done } else { Outcome::Partial }))
+    Ok((transcript, is_whole))
 }
 
 /// Reads rows that the store keeps, if it does.

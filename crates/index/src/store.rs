@@ -238,7 +238,7 @@ impl Store {
     }
 
     /// Sessions by their whole id, by the log's session id, or by the beginning of an id.
-    pub fn find(&self, id: &str) -> Result<Vec<Session>, StoreError> {
+    pub fn find(&self, id: &str) -> Result<Hits, StoreError> {
         let id = id.trim();
         let field = match SessionId::from_hex(id.as_bytes()) {
             Some(session) => (Field::Session, Matcher::Sessions(session..=session)),
@@ -248,7 +248,7 @@ impl Store {
         let expr = Expr::Term(crate::query::Term::new(field.0, field.1, &Default::default()));
         let query = Query { expr, window: Window::default() };
         let options = SearchOptions { limit: Some(FOUND_MAX), sort: Sort::Oldest, verify: false };
-        Ok(self.search(&query, &options)?.sessions)
+        self.search(&query, &options)
     }
 
     /// Certificates, with the sessions that have them; of the sessions that match, if a query is given.
