@@ -194,6 +194,15 @@ fn every_question_says_what_it_is_answered_without() {
         asked.code == Some(3) && asked.err.contains("some records cannot be read")
     };
     assert!((0..bytes.len()).step_by(4_096).any(is_noticed));
+    // A flipped bit is found by its checksum only, by those that can be told to look.
+    let mut flipped = bytes.clone();
+    flipped[bytes.len() / 2] ^= 1;
+    fs::write(&split, &flipped).unwrap();
+    for question in QUESTIONS {
+        let asked = run(path, &[question, &["--verify"]].concat());
+        let is_said = asked.err.contains(&name) && asked.err.contains("wrong checksum");
+        assert!(asked.code == Some(3) && is_said, "{question:?}: {:?} {}", asked.code, asked.err);
+    }
     fs::write(&split, &bytes[..bytes.len() / 2]).unwrap();
     says_so("damaged");
     fs::remove_file(&split).unwrap();

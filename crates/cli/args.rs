@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use ::index::Checks;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
@@ -75,6 +76,21 @@ impl FormatArgs {
             FormatArgs { csv: true, .. } => Format::Csv,
             _ => Format::Table,
         }
+    }
+}
+
+/// What is checked before the store is asked.
+#[derive(Args)]
+pub(crate) struct VerifyArgs {
+    /// Check the store's checksums first
+    #[arg(long)]
+    verify: bool,
+}
+
+impl VerifyArgs {
+    /// What to check.
+    pub(crate) fn checks(&self) -> Checks {
+        if self.verify { Checks::Checksums } else { Checks::Opening }
     }
 }
 

@@ -10,12 +10,12 @@ use clap::Args;
 use smtplog::Timestamp;
 
 use super::{
-    open_store, outcome, parse_query, say_missing,
+    open_store_with, outcome, parse_query, say_missing,
     window::{self, WindowArgs},
 };
 use crate::{
     Outcome,
-    args::{Format, FormatArgs},
+    args::{Format, FormatArgs, VerifyArgs},
     config::Settings,
     duration,
     render::{amount, certificates, rollover},
@@ -42,6 +42,8 @@ pub(crate) struct CertsArgs {
     #[arg(long, value_name = "DURATION", requires = "rollover", default_value = "30d", value_parser = duration::parse)]
     expires_in: Duration,
     #[command(flatten)]
+    verify: VerifyArgs,
+    #[command(flatten)]
     format: FormatArgs,
 }
 
@@ -52,7 +54,7 @@ pub(crate) fn run(args: &CertsArgs, settings: &Settings) -> anyhow::Result<Outco
         [] => Query { expr: Expr::All, window },
         words => parse_query(words)?.within(window),
     };
-    let store = open_store(&settings.store)?;
+    let store = open_store_with(&settings.store, args.verify.checks())?;
     if args.rollover { args.rollover(&store, &query, settings) } else { args.inventory(&store, &query, settings) }
 }
 

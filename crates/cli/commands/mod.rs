@@ -16,7 +16,7 @@ pub(crate) mod window;
 
 use std::path::Path;
 
-use ::index::{MissingSplit, Store, StoreError, query::Query};
+use ::index::{Checks, MissingSplit, Store, StoreError, query::Query};
 use anyhow::anyhow;
 
 use crate::{Outcome, args::Command, config::Settings, console::Console};
@@ -41,7 +41,12 @@ pub(crate) fn run(command: &Command, settings: &Settings) -> anyhow::Result<Outc
 
 /// Opens the store for reading, and says what to do if there is none.
 fn open_store(dir: &Path) -> anyhow::Result<Store> {
-    Store::open(dir).map_err(|error| match error {
+    open_store_with(dir, Checks::Opening)
+}
+
+/// The same, with a flag for what is checked.
+fn open_store_with(dir: &Path, checks: Checks) -> anyhow::Result<Store> {
+    Store::open_with(dir, checks).map_err(|error| match error {
         StoreError::NotFound { .. } => {
             anyhow!("no store at {}; run 'smtptrail index PATH' first, or name a store with --store", dir.display())
         }

@@ -10,10 +10,10 @@ use ::index::{
 };
 use clap::{Args, ValueEnum};
 
-use super::{open_store, outcome, parse_query, say_missing, window::WindowArgs};
+use super::{open_store_with, outcome, parse_query, say_missing, window::WindowArgs};
 use crate::{
     Outcome,
-    args::{Format, FormatArgs},
+    args::{Format, FormatArgs, VerifyArgs},
     config::Settings,
     console::Console,
     render::{
@@ -57,9 +57,8 @@ pub(crate) struct SearchArgs {
     /// Of these sessions, those with this text in any row of the original log
     #[arg(long, value_name = "TEXT", conflicts_with_all = ["by", "over"])]
     rows: Option<String>,
-    /// Check the store's checksums first
-    #[arg(long)]
-    verify: bool,
+    #[command(flatten)]
+    verify: VerifyArgs,
     #[command(flatten)]
     format: FormatArgs,
 }
@@ -83,7 +82,7 @@ enum OverTime {
 /// Searches or counts.
 pub(crate) fn run(args: &SearchArgs, settings: &Settings) -> anyhow::Result<Outcome> {
     let query = parse_query(&args.query)?.within(args.window.window()?);
-    let store = open_store(&settings.store)?;
+    let store = open_store_with(&settings.store, args.verify.checks())?;
     if store.info().sessions == 0 {
         let dir = settings.store.display();
         settings.console.note(&format!("the store at {dir} is empty; run 'smtptrail index PATH' first"));
@@ -113,7 +112,7 @@ impl SearchArgs {
             _ => Sort::Newest,
         };
         let limit = self.limit().filter(|_| self.rows.is_none());
-        let hits = store.search(query, &SearchOptions { limit, sort, verify: self.verify })?;
+        let hits = store.search(query, &SearchOptions { limit, sort })?;
         let (mut rows, mut total, mut is_whole) = (Vec::new(), hits.total, hits.missing.is_empty());
         match &self.rows {
             None => rows.extend(hits.sessions.into_iter().map(|session| Row { session, text: None })),

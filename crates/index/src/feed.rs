@@ -116,7 +116,7 @@ impl Store {
     pub fn feed(&self, options: FeedOptions) -> Result<Feed<'_>, StoreError> {
         let mut missing = Vec::new();
         let query = self.resolve(&options.query);
-        let mut answers = self.answers(&query, false, Deadline::start(), &mut missing)?;
+        let mut answers = self.answers(&query, Deadline::start(), &mut missing)?;
         answers.retain(|answer| {
             let row = answer.row;
             row.is_open == options.open && (row.newest_run > options.after_run || options.after_run == 0)

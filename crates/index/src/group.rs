@@ -97,7 +97,7 @@ impl Store {
         let mut missing: Vec<MissingSplit> = Vec::new();
         let by_reply = query.has_reply_term() || by.iter().any(|field| field.is_of_reply());
         let mut counter = Counter::new(self, &query, by, over, by_reply);
-        for answer in self.answers(&query, false, deadline, &mut missing)? {
+        for answer in self.answers(&query, deadline, &mut missing)? {
             let rows = if by.iter().all(|&field| is_in_columns(field)) { counter.rows(&answer)? } else { None };
             match rows {
                 Some(rows) => counter.count_columns(&answer, &rows),

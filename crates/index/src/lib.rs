@@ -53,7 +53,8 @@ pub use rollover::{
 };
 pub use state::StoreState;
 pub use store::{
-    CertificateRow, Certificates, Hits, Location, MissingSplit, RecordedSource, SearchOptions, Sort, Store, StoreInfo,
+    CertificateRow, Certificates, Checks, Hits, Location, MissingSplit, RecordedSource, SearchOptions, Sort, Store,
+    StoreInfo,
 };
 pub use verify::{Fault, Verified};
 pub use writer::{FileRecord, KnownSource, Published, Run, SourceRecord, SplitSink, Writer};

@@ -88,7 +88,7 @@ impl Store {
         let named = ids.iter().flat_map(|&id| [term(Field::Session, id), term(Field::ProxySession, id)]);
         let expr = Expr::any_of(named.chain([term(Field::ProxySession, session.session)]).collect());
         let window = Window { since: Some(session.started), until: Some(Timestamp(session.last.0 + 1)) };
-        let options = SearchOptions { limit: Some(PARTNERS_MAX), sort: Sort::Oldest, verify: false };
+        let options = SearchOptions { limit: Some(PARTNERS_MAX), sort: Sort::Oldest };
         let mut found = self.search(&Query { expr, window }, &options)?.sessions;
         found.retain(|one| one.stream != session.stream);
         Ok(found)

@@ -31,8 +31,6 @@ pub struct SearchOptions {
     pub limit: Option<usize>,
     /// Which come first.
     pub sort: Sort,
-    /// Whether checksums of the splits are checked first.
-    pub verify: bool,
 }
 
 /// The order of sessions, by their start.
@@ -43,6 +41,16 @@ pub enum Sort {
     Newest,
     /// The earliest first.
     Oldest,
+}
+
+/// What is checked of a split before it is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Checks {
+    /// That it can be opened.
+    #[default]
+    Opening,
+    /// Every checksum.
+    Checksums,
 }
 
 /// A split that could not be read; the answer is from the others.
@@ -140,11 +148,17 @@ pub struct Store {
     readers: Mutex<FxHashMap<String, Result<Arc<SplitReader>, String>>>,
     certificates: OnceLock<Vec<Certificate>>,
     pub(crate) partners: Partners,
+    checks: Checks,
 }
 
 impl Store {
     /// Takes a snapshot of the store in a folder.
     pub fn open(dir: &Path) -> Result<Store, StoreError> {
+        Store::open_with(dir, Checks::Opening)
+    }
+
+    /// The same, with splits checked as they are opened: one that fails counts as missing.
+    pub fn open_with(dir: &Path, checks: Checks) -> Result<Store, StoreError> {
         let catalog = catalog::open_for_reading(dir)?;
         catalog.execute_batch("BEGIN")?; // All that follows is of one moment.
         let splits = catalog::splits(&catalog)?;
@@ -160,6 +174,7 @@ impl Store {
             readers: Mutex::default(),
             certificates: OnceLock::new(),
             partners: Partners::default(),
+            checks,
         })
     }
 
@@ -189,7 +204,7 @@ impl Store {
     pub(crate) fn newer_than(&self, missing: &[MissingSplit]) -> Result<Option<Store>, StoreError> {
         let vanished = |split: &&MissingSplit| split.reason == VANISHED;
         let Some(split) = missing.iter().find(vanished) else { return Ok(None) };
-        let newer = Store::open(self.folder.parent().unwrap_or(&self.folder))?;
+        let newer = Store::open_with(self.folder.parent().unwrap_or(&self.folder), self.checks)?;
         let is_named = newer.splits.iter().any(|row| row.name == split.name);
         Ok((!is_named).then_some(newer))
     }
@@ -200,7 +215,7 @@ impl Store {
         let mut hits = Hits::default();
         let mut best: Vec<Place> = Vec::new();
         let mut found = Vec::new();
-        let mut answers = self.answers(&query, options.verify, deadline, &mut hits.missing)?;
+        let mut answers = self.answers(&query, deadline, &mut hits.missing)?;
         if options.sort == Sort::Newest {
             answers.reverse(); // They come by their earliest start.
         }
@@ -247,7 +262,7 @@ impl Store {
         };
         let expr = Expr::Term(crate::query::Term::new(field.0, field.1, &Default::default()));
         let query = Query { expr, window: Window::default() };
-        let options = SearchOptions { limit: Some(FOUND_MAX), sort: Sort::Oldest, verify: false };
+        let options = SearchOptions { limit: Some(FOUND_MAX), sort: Sort::Oldest };
         self.search(&query, &options)
     }
 
@@ -266,7 +281,7 @@ impl Store {
         let query = self.resolve(query);
         let mut used: BTreeMap<Thumbprint, CertificateUse> = BTreeMap::new();
         let mut missing = Vec::new();
-        for answer in self.answers(&query, false, Deadline::start(), &mut missing)? {
+        for answer in self.answers(&query, Deadline::start(), &mut missing)? {
             answer.note_unreadable(&mut missing);
             answer.count_certificates(&mut used);
         }
@@ -352,21 +367,28 @@ impl Store {
             return reader.clone();
         }
         // Not under the lock: others are opened meanwhile.
-        let opened = SplitReader::open(&self.folder, name).map(Arc::new);
+        let opened = SplitReader::open(&self.folder, name).and_then(|split| self.checked(split)).map(Arc::new);
         lock().entry(name.to_owned()).or_insert(opened).clone()
+    }
+
+    fn checked(&self, split: SplitReader) -> Result<SplitReader, String> {
+        let damaged = match self.checks {
+            Checks::Opening => Vec::new(),
+            Checks::Checksums => split.damaged_files(),
+        };
+        if damaged.is_empty() { Ok(split) } else { Err(format!("damaged: wrong checksum of {}", damaged.join(", "))) }
     }
 
     /// Asks every split that can have an answer.
     pub(crate) fn answers(
         &self,
         query: &Query,
-        verify: bool,
         deadline: Deadline,
         missing: &mut Vec<MissingSplit>,
     ) -> Result<Vec<Answer<'_>>, StoreError> {
         let candidates = self.candidates(query)?;
         self.prepare_links(query, &candidates)?;
-        let asked = parallel::each(&candidates, |row| self.answer(row, query, verify, deadline));
+        let asked = parallel::each(&candidates, |row| self.answer(row, query, deadline));
         let mut answers = Vec::new();
         for (row, asked) in candidates.into_iter().zip(asked) {
             match asked? {
@@ -387,17 +409,12 @@ impl Store {
         &self,
         row: &'a SplitRow,
         query: &Query,
-        verify: bool,
         deadline: Deadline,
     ) -> Result<Result<Answer<'a>, String>, StoreError> {
         let split = match self.reader(&row.name) {
             Ok(split) => split,
             Err(reason) => return Ok(Err(reason)),
         };
-        let damaged = if verify { split.damaged_files() } else { Vec::new() };
-        if !damaged.is_empty() {
-            return Ok(Err(format!("damaged: wrong checksum of {}", damaged.join(", "))));
-        }
         if asks_for_words(&query.expr) && !split.has_words() {
             return Ok(Err("damaged: its words cannot be read".to_owned()));
         }

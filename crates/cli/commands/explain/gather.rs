@@ -159,7 +159,7 @@ fn routes(store: &Store, cases: &[Case<'_>], window: Window) -> anyhow::Result<V
         let Ok(query) = Query::parse(&format!("direction:send tls:ok to:@{domain} -code:[400 TO 599]")) else {
             continue;
         };
-        let options = SearchOptions { limit: Some(ACCEPTED_MAX), sort: Sort::Newest, verify: false };
+        let options = SearchOptions { limit: Some(ACCEPTED_MAX), sort: Sort::Newest };
         for session in store.search(&query.within(window), &options)?.sessions {
             let accepted = session.messages.iter().any(|message| message.outcome == smtplog::MessageOutcome::Accepted);
             let Some(remote_name) = session.remote_name.as_deref().filter(|_| accepted) else { continue };

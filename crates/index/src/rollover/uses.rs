@@ -46,7 +46,7 @@ impl Store {
         let query = self.resolve(query);
         let mut rollover = Rollover::default();
         let mut seen = Seen::default();
-        for answer in self.answers(&query, false, Deadline::start(), &mut rollover.missing)? {
+        for answer in self.answers(&query, Deadline::start(), &mut rollover.missing)? {
             answer.note_unreadable(&mut rollover.missing);
             seen.add_sessions(&answer);
             self.prepare(&answer.links());
