@@ -120,6 +120,9 @@ fn a_day_that_is_taken_away_is_missing_until_it_comes() {
     assert_eq!(trial.run(&["coverage", "--fail-on", "missing", "--since", "2024-03-09"]).code, Some(0));
     assert_eq!(trial.run(&["coverage", "--fail-on", "missing", "--until", "2024-03-08"]).code, Some(1));
     assert_eq!(trial.run(&["coverage", "--fail-on", "missing", "--server", "EX00*"]).code, Some(1));
+    let unknown = trial.run(&["coverage", "--fail-on", "missing", "--server", "EX001,NOPE"]);
+    assert_eq!((unknown.code, &*unknown.out), (Some(2), ""));
+    assert_eq!(unknown.err, "error: no server is called NOPE; the store knows EX001, EX002, EX003\n");
 
     day.iter().zip(kept).for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
     trial.index(&[]);
@@ -268,6 +271,7 @@ fn a_store_without_rows_has_nothing_to_show() {
     let trial = Trial { folder };
     trial.index(&[]);
     let ran = trial.run(&["coverage", "--fail-on", "missing"]);
-    assert_eq!((ran.code, &*ran.out), (Some(0), ""), "{}", ran.err);
+    assert_eq!((ran.code, &*ran.out), (Some(1), ""), "{}", ran.err);
     assert!(ran.err.contains("no rows are known"), "{}", ran.err);
+    assert_eq!(trial.run(&["coverage", "--server", "EX001"]).code, Some(0), "only with --fail-on");
 }

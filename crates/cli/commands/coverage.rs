@@ -1,10 +1,11 @@
 //! `coverage`: which days of which logs are there, and which are missing.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::{Path, PathBuf},
 };
 
+use anyhow::bail;
 use clap::{Args, ValueEnum};
 use index::{
     Store,
@@ -15,7 +16,15 @@ use ingest::place::RolledName;
 use smtplog::{Direction, Stream, Timestamp, civil::DAY_MS};
 
 use super::{open_store, window::WindowArgs};
-use crate::{Outcome, args::FormatArgs, config::Settings, render::coverage::Report};
+use crate::{
+    Outcome,
+    args::FormatArgs,
+    config::Settings,
+    render::{amount, coverage::Report},
+};
+
+/// Servers that are named where one is not known.
+const SERVERS_NAMED_MAX: usize = 20;
 
 /// Show which days of which logs are missing
 ///
@@ -31,7 +40,7 @@ pub(crate) struct CoverageArgs {
     /// Only these servers; `*` ends a beginning, as in 'EX0*'
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     server: Vec<String>,
-    /// Exit with 1 if this is found
+    /// Exit with 1 if this is found, or if no day is known at all
     #[arg(long, value_name = "WHAT")]
     fail_on: Option<FailOn>,
     #[command(flatten)]
@@ -49,13 +58,15 @@ enum FailOn {
 pub(crate) fn run(args: &CoverageArgs, settings: &Settings) -> anyhow::Result<Outcome> {
     let window = args.window.window()?;
     let store = open_store(&settings.store)?;
+    let days = store.days()?;
+    args.check_servers(days.keys().map(|stream| &*stream.server).collect())?;
     let mut rolled = rolled_files(&store)?;
     let log = |(stream, days)| {
         let Rolled { instances, rowless } = rolled.remove(&stream).unwrap_or_default();
         StreamLog { stream, days, instances, rowless }
     };
     // What the fleet knows decides over each, so that the choice comes after the judgement.
-    let mut streams = coverage(store.days()?.into_iter().map(log).collect());
+    let mut streams = coverage(days.into_iter().map(log).collect());
     streams.retain(|stream| args.has_server(&stream.stream.server));
     streams.iter_mut().for_each(|stream| stream.days.retain(|day| is_in(&window, day.day)));
     streams.retain(|stream| !stream.days.is_empty());
@@ -66,17 +77,34 @@ pub(crate) fn run(args: &CoverageArgs, settings: &Settings) -> anyhow::Result<Ou
         });
     }
     Report { streams: &streams }.print(&settings.console, args.format.format())?;
-    let fails = args.fail_on.is_some_and(|FailOn::Missing| streams.iter().any(has_missing));
+    // Where nothing is known at all, everything may be missing.
+    let fails = args.fail_on.is_some_and(|FailOn::Missing| streams.is_empty() || streams.iter().any(has_missing));
     Ok(if fails { Outcome::NothingFound } else { Outcome::Done })
 }
 
 impl CoverageArgs {
     fn has_server(&self, server: &str) -> bool {
-        let is_named = |name: &String| match name.trim().to_uppercase().strip_suffix('*') {
-            Some(beginning) => server.starts_with(beginning),
-            None => *server == *ingest::place::server_name(name.trim()),
+        self.server.is_empty() || self.server.iter().any(|name| is_named(server, name))
+    }
+
+    /// A name that no server has would make a check that finds nothing for ever.
+    fn check_servers(&self, known: BTreeSet<&str>) -> anyhow::Result<()> {
+        let is_unknown = |name: &&String| !known.iter().any(|server| is_named(server, name));
+        let Some(unknown) = self.server.iter().find(is_unknown).filter(|_| !known.is_empty()) else { return Ok(()) };
+        let mut names: Vec<&str> = known.iter().take(SERVERS_NAMED_MAX).copied().collect();
+        let more = match known.len() - names.len() {
+            0 => String::new(),
+            more => format!("{} more", amount::count(more as u64)),
         };
-        self.server.is_empty() || self.server.iter().any(is_named)
+        names.extend(Some(&*more).filter(|more| !more.is_empty()));
+        bail!("no server is called {unknown}; the store knows {}", names.join(", "));
+    }
+}
+
+fn is_named(server: &str, name: &str) -> bool {
+    match name.trim().to_uppercase().strip_suffix('*') {
+        Some(beginning) => server.starts_with(beginning),
+        None => *server == *ingest::place::server_name(name.trim()),
     }
 }
 
