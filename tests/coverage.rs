@@ -131,6 +131,22 @@ fn a_day_that_is_taken_away_is_missing_until_it_comes() {
 }
 
 #[test]
+fn a_fleet_of_which_nothing_comes_any_more_is_missing_where_it_is_asked_for() {
+    let trial = Trial::new(&["--generation", "2010"]);
+    trial.index(&[]);
+    let plain = trial.run(&["coverage", "--fail-on", "missing"]);
+    let says_age = |ran: &Ran| ran.err.contains("the newest record is ") && ran.err.contains(" days old");
+    assert!(plain.code == Some(0) && says_age(&plain), "{}", plain.err);
+    for (window, days) in [(&["--since", "-3d"][..], 4), (&["--since", "2024-03-12", "--until", "2024-03-14"], 3)] {
+        let ran = trial.run(&[&["coverage", "--fail-on", "missing"], window].concat());
+        assert!(ran.code == Some(1) && !says_age(&ran), "{window:?}: {:?} {}", ran.code, ran.err);
+        assert_eq!(trial.coverage(window).len(), 3 * 2 * days, "{window:?}");
+    }
+    let last = trial.coverage(&["--since", "2024-03-13", "--until", "2024-03-14"]);
+    assert!(last.iter().all(|day| text(day, "state") == "missing"), "{last:?}");
+}
+
+#[test]
 fn a_server_that_stops_is_silent_to_the_newest_day() {
     let trial = Trial::new(&["--generation", "2010"]);
     for day in 8..=DAYS {

@@ -9,17 +9,21 @@ use anyhow::bail;
 use clap::{Args, ValueEnum};
 use index::{
     Store,
-    coverage::{Instance, State, StreamCoverage, StreamLog, coverage},
+    coverage::{Asked, Coverage, Instance, OVERDUE_MS, State, StreamCoverage, StreamLog, coverage},
     query::Window,
 };
 use ingest::place::RolledName;
 use smtplog::{Direction, Stream, Timestamp, civil::DAY_MS};
 
-use super::{open_store, window::WindowArgs};
+use super::{
+    open_store,
+    window::{WindowArgs, now},
+};
 use crate::{
     Outcome,
     args::FormatArgs,
     config::Settings,
+    console::Console,
     render::{amount, coverage::Report},
 };
 
@@ -33,6 +37,9 @@ const SERVERS_NAMED_MAX: usize = 20;
 /// an absent number between two rolled files, or more than three hours without rows where the same hours had rows on
 /// four of the seven days before. Late is what came more than 24 hours after the day's end. Instead of missing, a log
 /// may have been turned off.
+///
+/// Days after the newest record of all servers are judged if they are asked for, by --until or by a --since that counts
+/// back from now: 'coverage --since -7d --fail-on missing' tells when collecting has stopped.
 #[derive(Args)]
 pub(crate) struct CoverageArgs {
     #[command(flatten)]
@@ -66,7 +73,8 @@ pub(crate) fn run(args: &CoverageArgs, settings: &Settings) -> anyhow::Result<Ou
         StreamLog { stream, days, instances, rowless }
     };
     // What the fleet knows decides over each, so that the choice comes after the judgement.
-    let mut streams = coverage(days.into_iter().map(log).collect());
+    let asked = Asked { since: window.since, until: args.window.asked_until(&window) };
+    let Coverage { mut streams, newest } = coverage(days.into_iter().map(log).collect(), &asked);
     streams.retain(|stream| args.has_server(&stream.stream.server));
     streams.iter_mut().for_each(|stream| stream.days.retain(|day| is_in(&window, day.day)));
     streams.retain(|stream| !stream.days.is_empty());
@@ -77,9 +85,21 @@ pub(crate) fn run(args: &CoverageArgs, settings: &Settings) -> anyhow::Result<Ou
         });
     }
     Report { streams: &streams }.print(&settings.console, args.format.format())?;
+    if let Some(newest) = newest.filter(|_| asked.until.is_none()) {
+        say_age(&settings.console, newest, now());
+    }
     // Where nothing is known at all, everything may be missing.
     let fails = args.fail_on.is_some_and(|FailOn::Missing| streams.is_empty() || streams.iter().any(has_missing));
     Ok(if fails { Outcome::NothingFound } else { Outcome::Done })
+}
+
+/// Without a question about the time since, a fleet of which nothing comes any more misses nothing.
+fn say_age(console: &Console, newest: Timestamp, now: Timestamp) {
+    let age_ms = now.0.saturating_sub(newest.0);
+    if age_ms > OVERDUE_MS {
+        let days = amount::counted((age_ms / DAY_MS).unsigned_abs(), "day");
+        console.note(&format!("the newest record is {days} old; with --since -7d the days since count as missing"));
+    }
 }
 
 impl CoverageArgs {

@@ -31,6 +31,12 @@ impl WindowArgs {
         }
         Ok(Window { since, until })
     }
+
+    /// Up to when the question goes by its own words, but not after now: `-3d` goes to now.
+    pub(crate) fn asked_until(&self, window: &Window) -> Option<Timestamp> {
+        let counts_back = self.since.as_deref().is_some_and(|text| text.trim_start().starts_with('-'));
+        window.until.or(counts_back.then(now)).map(|until| until.min(now()))
+    }
 }
 
 /// The moment at which the program is asked.

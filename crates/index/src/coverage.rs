@@ -6,7 +6,8 @@
 //! was turned off.
 //!
 //! Nobody knows yet what belongs into hours that have only begun, so everything is judged up to the newest hour that
-//! the fleet has rows of. The rules see counts and names only, no clock and no store.
+//! the fleet has rows of, or as far as was asked: what all streams miss alike only the asker's clock can tell. The rules
+//! see counts and names only, no clock and no store.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -48,7 +49,28 @@ const KNOWN_ROWS_MIN: u64 = 10;
 /// Rows later than this after the run that read them are of a wrong clock, and count in no day.
 const AHEAD_MS: i64 = DAY_MS;
 
+/// A fleet whose newest row is older has missed a night's collection and the next.
+pub const OVERDUE_MS: i64 = 2 * DAY_MS;
+
 const HOURS: i64 = 24;
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked {
+    /// What is missing before is not needed.
+    pub since: Option<Timestamp>,
+    /// Up to when rows are expected, though the fleet may have none so new; not after now.
+    pub until: Option<Timestamp>,
+}
+
+/// The days of a fleet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// In the order in which they came.
+    pub streams: Vec<StreamCoverage>,
+    /// Beginning of the newest hour that the fleet has rows of, if any.
+    pub newest: Option<Timestamp>,
+}
 
 /// What is known of a stream.
 #[derive(Clone, Debug)]
@@ -147,23 +169,35 @@ impl State {
 }
 
 /// Judges every day of every stream.
-pub fn coverage(logs: Vec<StreamLog>) -> Vec<StreamCoverage> {
+pub fn coverage(logs: Vec<StreamLog>, asked: &Asked) -> Coverage {
     let files = |log: &StreamLog| (log.stream.clone(), instances(&log.instances, &log.rowless));
     let files: Vec<(Stream, Vec<(Instance, bool)>)> = logs.iter().map(files).collect();
     let rows: Vec<Rows> = logs.into_iter().map(|log| Rows::of(log.days)).collect();
-    let end = known_end(rows.iter());
+    let known_end = known_end(rows.iter());
+    let end = known_end.unwrap_or(i64::MIN).max(asked_end(asked, known_end));
+    let first = asked.since.map_or(i64::MIN, |since| since.0.div_euclid(DAY_MS));
     let judged = |((stream, files), rows): ((Stream, Vec<(Instance, bool)>), Rows)| {
         let mut days = rows.present();
-        rows.add_missing(end, &mut days);
+        rows.add_missing(first, end, &mut days);
         rows.add_quiet(end, &mut days);
         add_absent(&files, &mut days);
         StreamCoverage { stream, days: days.into_values().map(DayCoverage::settled).collect() }
     };
-    files.into_iter().zip(rows).map(judged).collect()
+    let streams = files.into_iter().zip(rows).map(judged).collect();
+    Coverage { streams, newest: known_end.map(|hour| Timestamp(hour.saturating_mul(HOUR_MS))) }
+}
+
+/// The first hour that was not asked about. A day that is not over may come as a whole in the night to come, unless
+/// everything is overdue.
+fn asked_end(asked: &Asked, known_end: Option<i64>) -> i64 {
+    let Some(until) = asked.until else { return i64::MIN };
+    let hour = until.0.div_euclid(HOUR_MS);
+    let is_overdue = known_end.is_none_or(|known| hour.saturating_sub(known) > OVERDUE_MS / HOUR_MS);
+    if is_overdue { hour } else { hour.div_euclid(HOURS) * HOURS }
 }
 
 /// The first hour of which not everything can be known: the newest that the fleet has rows of.
-fn known_end<'r>(streams: impl Iterator<Item = &'r Rows>) -> i64 {
+fn known_end<'r>(streams: impl Iterator<Item = &'r Rows>) -> Option<i64> {
     let mut fleet: BTreeMap<i64, (u64, i64)> = BTreeMap::new();
     for (day, rows) in streams.flat_map(|rows| &rows.days) {
         let newest = rows.hours.iter().filter(|hour| hour.kept > 0).map(|hour| i64::from(hour.hour)).max();
@@ -171,7 +205,7 @@ fn known_end<'r>(streams: impl Iterator<Item = &'r Rows>) -> i64 {
         *known = (known.0 + rows.kept(), known.1.max(newest.unwrap_or(0)));
     }
     let newest = fleet.iter().rev().find(|(_, (kept, _))| *kept >= KNOWN_ROWS_MIN);
-    newest.map_or(i64::MIN, |(day, (_, hour))| day * HOURS + hour)
+    newest.map(|(day, (_, hour))| day * HOURS + hour)
 }
 
 /// A stream's rows.
@@ -236,12 +270,12 @@ impl Rows {
         self.days.iter().map(present).collect()
     }
 
-    /// Days without rows.
-    fn add_missing(&self, end: i64, days: &mut BTreeMap<i64, DayCoverage>) {
+    /// Days without rows, from the first that is needed.
+    fn add_missing(&self, first_needed: i64, end: i64, days: &mut BTreeMap<i64, DayCoverage>) {
         let (newest, known_hours) = (end.div_euclid(HOURS), end.rem_euclid(HOURS));
         let Some((&first, _)) = self.days.iter().find(|(day, _)| self.hours(**day) != 0) else { return };
         let (mut day, mut row) = (first + 1, 0);
-        while day <= newest {
+        while day < newest || (day == newest && known_hours > 0) {
             if self.hours(day) != 0 {
                 row = 0;
                 day += 1;
@@ -256,8 +290,11 @@ impl Rows {
                 for day in day - (row.min(SILENT_DAYS) as i64 - 1)..day {
                     days.entry(day).and_modify(|day| day.state = state);
                 }
-                let missing = days.entry(day).or_insert_with(|| DayCoverage::empty(day));
-                (missing.state, missing.days_before) = (state, days_before);
+                // A stream that ended years ago is silent on every day since.
+                if day >= first_needed || days.contains_key(&day) {
+                    let missing = days.entry(day).or_insert_with(|| DayCoverage::empty(day));
+                    (missing.state, missing.days_before) = (state, days_before);
+                }
             } else {
                 row = 0;
                 if days_before == 0 && day < newest {

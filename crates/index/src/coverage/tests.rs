@@ -33,8 +33,12 @@ fn fleet(days: i64, hours: usize) -> StreamLog {
 
 /// Judges one stream beside the fleet.
 fn judged(own: StreamLog, fleet: StreamLog) -> Vec<DayCoverage> {
+    judged_as_asked(own, fleet, &Asked::default())
+}
+
+fn judged_as_asked(own: StreamLog, fleet: StreamLog, asked: &Asked) -> Vec<DayCoverage> {
     let server = Arc::clone(&own.stream.server);
-    let mut streams = coverage(vec![own, fleet]);
+    let mut streams = coverage(vec![own, fleet], asked).streams;
     streams.retain(|stream| stream.stream.server == server);
     streams.remove(0).days
 }
@@ -125,6 +129,40 @@ fn the_newest_day_is_judged_by_the_hours_that_are_known() {
     check_newest(FULL, 2, "PPPPPPPM");
     check_newest("........xxxxxxxx........", 9, "PPPPPPP."); // opens at eight
     check_newest("........xxxxxxxx........", 10, "PPPPPPPM");
+}
+
+/// Days of a stream and of the fleet beside it, asked for until an hour after the last of them.
+#[track_caller]
+fn check_asked(days: &str, since: Option<i64>, until_hour: i64, expected: &str) {
+    let all = |(day, byte): (usize, u8)| (day as i64, rows(day as i64, if byte == b'x' { FULL } else { "" }, NIGHTLY));
+    let log = |server| log(server, days.bytes().enumerate().map(all));
+    let asked = Asked {
+        since: since.map(|day| Timestamp(day * DAY_MS)),
+        until: Some(Timestamp(days.len() as i64 * DAY_MS + until_hour * HOUR_MS)),
+    };
+    let found = judged_as_asked(log("EX1"), log("FLEET"), &asked);
+    assert_eq!(letters(&found, expected.len()), expected, "{days} {until_hour}");
+}
+
+#[test]
+fn a_whole_fleet_that_stops_is_missing_as_far_as_was_asked() {
+    check_asked("xxxxxxx", None, 0, "PPPPPPP");
+    check_asked("xxxxxxx", None, 10, "PPPPPPP."); // the day is not over
+    check_asked("xxxxxxx", None, 24, "PPPPPPPM");
+    check_asked("xxxxxxx", None, 34, "PPPPPPPM.");
+    check_asked("xxxxxxx", None, 50, "PPPPPPPSSS"); // overdue: the third day counts, too
+    check_asked("xxxxxxx", None, 72, "PPPPPPPSSS");
+    check_asked("xxxxxxx", Some(9), 120, "PPPPPPP..SSS");
+    check_asked("xxx", None, 120, "PPP....."); // too few days to expect more
+    check_asked("xxxxxxx", None, -48, "PPPPPPP"); // what is known is known
+}
+
+#[test]
+fn the_newest_hour_is_that_of_the_fleet() {
+    let newest = |logs| coverage(logs, &Asked::default()).newest;
+    assert_eq!(newest(vec![fleet(2, 0)]), Some(Timestamp((2 * HOURS - 1) * HOUR_MS)));
+    assert_eq!(newest(vec![fleet(2, 5), fleet(1, 0)]), Some(Timestamp((2 * HOURS + 4) * HOUR_MS)));
+    assert_eq!(newest(Vec::new()), None);
 }
 
 #[test]
