@@ -155,6 +155,14 @@ fn windows_and_queries_restrict_the_sessions() {
     let alone = rollover(&[&format!("server:{LAGS}")]);
     let of_family = |one: &&Value| one["old"] == fleet().old.as_str();
     assert_eq!(alone.get("renewal").into_iter().flatten().filter(of_family).count(), 0);
+    // Who changed before the window is not forgotten: the one that lags behind them still does.
+    let later = rollover(&["--since", "2024-03-06"]);
+    let one = renewal(&later, CONNECTOR);
+    assert_eq!(one["lagging"], serde_json::json!([LAGS]), "{one}");
+    assert_eq!(one, renewal(&rollover(&[]), CONNECTOR));
+    let is_open = |one: &Value| one["lagging"] != serde_json::json!([]) || one["mixed"] != serde_json::json!([]);
+    assert!(later["use"].len() < rollover(&[])["use"].len());
+    assert!(rollover(&["--since", "2024-04-01"])["renewal"].iter().all(is_open));
     let output = run(fleet().folder.path(), &["certs", "--rollover", "server:NOBODY", "--store", "store"]);
     assert_eq!(output.status.code(), Some(1));
 }

@@ -4,7 +4,7 @@ use std::{cmp::Reverse, time::Duration};
 
 use ::index::{
     Certificates, Expiry, Renewal, Rollover, Store, UseState,
-    query::{Expr, Query},
+    query::{Expr, Query, Window},
 };
 use clap::Args;
 use smtplog::Timestamp;
@@ -29,6 +29,8 @@ use crate::{
 /// With --rollover: a certificate is renewed on a connector once a server that presented it presents another instead, and
 /// a server lags if its last session there presented the old one although the renewal had begun and the server had
 /// nowhere moved to the new one since. "mixed" servers present both in turn; "idle" ones have had no session there since.
+/// --until tells how it was then; --since leaves out the renewals that were over by then, and counts all the same what
+/// was presented before.
 #[derive(Args)]
 pub(crate) struct CertsArgs {
     /// Only those of sessions that match this query; see `search --help`
@@ -72,7 +74,13 @@ impl CertsArgs {
     }
 
     fn rollover(&self, store: &Store, query: &Query, settings: &Settings) -> anyhow::Result<Outcome> {
-        let rollover = store.rollover(query)?;
+        // Who moved and who lags is told by what was presented before: only what is shown begins with the window.
+        let Window { since, until } = query.window;
+        let mut rollover =
+            store.rollover(&Query { expr: query.expr.clone(), window: Window { since: None, until } })?;
+        if let Some(since) = since {
+            rollover.retain_since(since);
+        }
         let newest = store.info().last.unwrap_or(Timestamp(0));
         let expires_in = i64::try_from(self.expires_in.as_millis()).unwrap_or(i64::MAX);
         let expiry = Expiry {

@@ -162,6 +162,12 @@ impl Renewal {
         self.servers.iter().filter(|server| server.state == state).count()
     }
 
+    /// Whether it was not over at a moment: it began later, the old certificate was presented later, or servers still
+    /// lag or present both.
+    pub fn lasts_beyond(&self, moment: Timestamp) -> bool {
+        self.is_open() || self.began >= moment || self.servers.iter().any(|server| server.old_last >= moment)
+    }
+
     /// Whether servers lag or present both.
     pub fn is_open(&self) -> bool {
         self.servers.iter().any(RenewalServer::is_behind)

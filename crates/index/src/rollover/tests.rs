@@ -1,5 +1,7 @@
 //! Renewals told from times alone: a picture a server, a letter an hour.
 
+use smtplog::certificate::Certificate;
+
 use super::*;
 
 /// A server's sessions on one connector: `A` and `B` are certificates, `.` an hour without.
@@ -160,4 +162,43 @@ fn states_of_uses_and_what_they_met() {
     let count = |state| renewal.count(state);
     let counts = [UseState::Lagging, UseState::Mixed, UseState::Idle, UseState::Past].map(count);
     assert_eq!((counts, renewal.is_open()), ([1, 1, 1, 1], true));
+}
+
+/// What is told of the time from an hour on.
+#[track_caller]
+fn check_since(hour: i64, pictures: &[Picture<'_>], expected: &[&str], expected_uses: &str) {
+    let mut rollover = Rollover { uses: uses(pictures), ..Rollover::default() };
+    rollover.renewals = renewals(&mut rollover.uses);
+    let letter = |thumbprint: Thumbprint| char::from(thumbprint.0[0]);
+    let letters = |uses: &[CertificateUse]| uses.iter().map(|one| letter(one.thumbprint)).collect::<String>();
+    rollover.certificates = ['A', 'B', 'C'].map(|letter| Certificate::bare(Thumbprint([letter as u8; 20]))).into();
+    rollover.retain_since(Timestamp(hour * HOUR_MS));
+    let told: Vec<String> =
+        rollover.renewals.iter().map(|one| format!("{}>{}", letter(one.old), letter(one.new))).collect();
+    assert_eq!(
+        (told, letters(&rollover.uses)),
+        (expected.iter().map(|&one| one.to_owned()).collect(), expected_uses.to_owned()),
+        "{pictures:?}"
+    );
+    let known: String = rollover.certificates.iter().map(|one| letter(one.thumbprint)).collect();
+    let mut used: Vec<char> = expected_uses.chars().collect();
+    used.dedup();
+    used.sort_unstable();
+    used.dedup();
+    assert_eq!(known, used.into_iter().collect::<String>());
+}
+
+#[test]
+fn what_was_over_before_is_left_out() {
+    check_since(3, &[MOVED], &["A>B"], "AB"); // the old one was presented at three
+    check_since(4, &[MOVED], &["A>B"], "AB"); // it began at four
+    check_since(5, &[MOVED], &[], "B");
+    check_since(8, &[MOVED], &[], "");
+    check_since(5, &[MOVED, ("EX2", "AAAAAABB")], &["A>B"], "ABAB"); // EX2 went on to five
+    check_since(6, &[MOVED, ("EX2", "AAAAAABB")], &[], "BB");
+    // A server that lags does so for ever, whenever it was heard of last.
+    check_since(7, &[MOVED, ("EX2", "AAAAAA..")], &["A>B"], "ABA");
+    check_since(20, &[MOVED, ("EX2", "AAAAAA..")], &["A>B"], "ABA");
+    // Who changed before is not forgotten, and others have no part in it.
+    check_since(7, &[MOVED, ("EX2", "AAAAAAAA"), ("EX3", "CCC.....")], &["A>B"], "ABA");
 }

@@ -32,6 +32,22 @@ pub struct Rollover {
     pub missing: Vec<MissingSplit>,
 }
 
+impl Rollover {
+    /// Leaves out what was over before a moment: renewals, and uses that have no part in the others. Who moved and who
+    /// lags is told by what was presented before, so that this is not for the query to do.
+    pub fn retain_since(&mut self, moment: Timestamp) {
+        let Rollover { uses, renewals, certificates, .. } = self;
+        renewals.retain(|renewal| renewal.lasts_beyond(moment));
+        let has_part = |one: &CertificateUse| {
+            let is_of = |renewal: &Renewal| [renewal.old, renewal.new].contains(&one.thumbprint);
+            renewals.iter().any(|renewal| renewal.connector == one.connector && is_of(renewal))
+        };
+        uses.retain(|one| one.last >= moment || has_part(one));
+        let used: BTreeSet<Thumbprint> = uses.iter().map(|one| one.thumbprint).collect();
+        certificates.retain(|certificate| used.contains(&certificate.thumbprint));
+    }
+}
+
 impl Store {
     /// Renewals of the certificates that servers present, as far as the sessions that match tell.
     pub fn rollover(&self, query: &Query) -> Result<Rollover, StoreError> {
