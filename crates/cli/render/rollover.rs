@@ -2,18 +2,20 @@
 //!
 //! ```text
 //! To Office 365 (send): 2 of 180 servers lag, 1 mixed, 3 idle, 174 moved
-//!   7938CE65… -> 39352341…  mail.contoso.com, since 2024-03-03 19:00:00
+//!   7938CE65… -> 39352341…  since 2024-03-03 19:00:00
+//!   name: mail.contoso.com -> owa.contoso.com
 //!   old: 31 refusals in 1,204 sessions, mostly 5.7.64 (20)
 //!   new: 203 refusals in 1,101 sessions, mostly 5.7.64 (150)
 //!   server  state    old last seen        new last seen        sessions
 //!   EX017   lagging  2024-03-07 23:59:10                          1,204
 //! ```
-//! Servers that moved are counted, and with -v listed; a file and a pipe get all the rest.
+//! Servers that moved are counted, a few of them named, and with -v listed; a file and a pipe get all the rest.
 
 mod records;
 
 use std::{
     collections::BTreeMap,
+    fmt,
     io::{self, Write},
 };
 
@@ -41,6 +43,9 @@ const LISTED_MIN: usize = 2;
 
 /// Lines of names of each, for servers that are not listed.
 const LINES_OF_NAMES_MAX: usize = 2;
+
+/// Servers that moved are named if there are no more.
+const MOVED_NAMED_MAX: usize = 5;
 
 /// Rows of the other tables.
 const ROWS_MAX: usize = 5;
@@ -119,14 +124,24 @@ impl Report<'_> {
             .map(|certificate| thumbprint(&certificate.to_string(), width.map(|width| width.saturating_sub(2))));
         let (certificate, since) = (colors.certificate, moment(renewal.began));
         let used = old.chars().count() + new.chars().count() + since.len() + "   ->   , since ".len();
-        let name = fitted(self.name(renewal.new), width.map(|width| width.saturating_sub(used)));
+        let names = self.names(renewal);
+        let name = match names {
+            Names::Same(name) => fitted(name, width.map(|width| width.saturating_sub(used))),
+            Names::Changed { .. } => String::new(),
+        };
         let name = if name.is_empty() { name } else { format!("{name}, ") };
         writeln!(
             page.out,
             "  {certificate}{old}{certificate:#} -> {certificate}{new}{certificate:#}  {name}since {since}"
         )?;
+        if let Names::Changed { .. } = names {
+            writeln!(page.out, "{}", fitted(&format!("  name: {names}"), width))?;
+        }
         for (label, met) in [("old", &renewal.before), ("new", &renewal.after)] {
             writeln!(page.out, "{}", fitted(&format!("  {label}: {}", met_in_words(met)), width))?;
+        }
+        if let Some(moved) = moved(renewal).filter(|_| !page.console.verbose) {
+            writeln!(page.out, "{}", fitted(&format!("  moved: {moved}"), width))?;
         }
         self.servers(page, renewal, listed)
     }
@@ -175,6 +190,7 @@ impl Report<'_> {
             Column::new("moved", Fit::Number),
             Column::new("behind", Fit::Number).styled(colors.refusal),
             Column::new("idle", Fit::Number).dispensable(1),
+            Column::new("who moved", Fit::End(9)).dispensable(4),
             Column::new("refused", Fit::Number).styled(colors.refusal),
         ]);
         for renewal in renewals.iter().take(rows) {
@@ -184,11 +200,12 @@ impl Report<'_> {
                 titled(&renewal.connector),
                 renewal.old.to_string(),
                 renewal.new.to_string(),
-                self.name(renewal.new).to_owned(),
+                self.names(renewal).to_string(),
                 date(renewal.began),
                 format!("{}/{}", renewal.count(UseState::Past), renewal.servers.len()),
                 if behind > 0 { behind.to_string() } else { String::new() },
                 if idle > 0 { idle.to_string() } else { String::new() },
+                moved(renewal).unwrap_or_default(),
                 format!("{} -> {}", amount::count(renewal.before.refused()), amount::count(renewal.after.refused())),
             ]);
         }
@@ -220,11 +237,37 @@ impl Report<'_> {
         table
     }
 
+    /// The common names of both certificates.
+    fn names(&self, renewal: &Renewal) -> Names<'_> {
+        match (self.name(renewal.old), self.name(renewal.new)) {
+            (old, new) if old.is_empty() || new.is_empty() || old == new => Names::Same(new),
+            (old, new) => Names::Changed { old, new },
+        }
+    }
+
     /// A certificate's common name; empty if unknown.
     fn name(&self, thumbprint: Thumbprint) -> &str {
         let known = &self.rollover.certificates;
         let at = known.binary_search_by_key(&thumbprint, |certificate| certificate.thumbprint);
         at.map_or("", |at| common_name(&known[at].subject))
+    }
+}
+
+/// The names in a renewal: the other side may know the old one only.
+#[derive(Clone, Copy)]
+enum Names<'a> {
+    /// One name, or that of the new certificate where only it can be told.
+    Same(&'a str),
+    /// Another name than before.
+    Changed { old: &'a str, new: &'a str },
+}
+
+impl fmt::Display for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Names::Same(name) => f.write_str(name),
+            Names::Changed { old, new } => write!(f, "{old} -> {new}"),
+        }
     }
 }
 
@@ -264,6 +307,14 @@ impl<W: Write> Page<'_, W> {
             rest => writeln!(self.out, "  and {} more; -v lists them", amount::counted(rest as u64, noun)),
         }
     }
+}
+
+/// The servers that moved, if they are few.
+fn moved(renewal: &Renewal) -> Option<String> {
+    let moved = renewal.servers.iter().filter(|server| server.state == UseState::Past);
+    let mut names: Vec<&str> = moved.map(|server| server.server.as_str()).collect();
+    names.sort_unstable();
+    (1..=MOVED_NAMED_MAX).contains(&names.len()).then(|| names.join(" "))
 }
 
 /// A server's name, and what it is if it does not lag.
@@ -360,7 +411,68 @@ fn in_words(server: &RenewalServer) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use smtplog::{Direction, certificate::Certificate};
+
     use super::*;
+    use crate::console::OutputOptions;
+
+    /// A renewal from certificate 1 to 2 of servers in these states, with the subjects of both, as a terminal shows it.
+    fn told(subjects: [&str; 2], servers: &[(&str, UseState)]) -> String {
+        told_in(Some(80), subjects, servers)
+    }
+
+    fn told_in(width: Option<usize>, subjects: [&str; 2], servers: &[(&str, UseState)]) -> String {
+        let certificate = |digit: u8| Thumbprint([digit; 20]);
+        let server = |&(name, state): &(&str, UseState)| RenewalServer {
+            server: name.to_owned(),
+            state,
+            old_last: Timestamp(0),
+            new_last: None,
+        };
+        let renewal = Renewal {
+            connector: Connector { name: "Out".to_owned(), direction: Direction::Send, is_internal: false },
+            old: certificate(1),
+            new: certificate(2),
+            began: Timestamp(0),
+            servers: servers.iter().map(server).collect(),
+            before: Met::default(),
+            after: Met::default(),
+        };
+        let named = |(digit, subject): (u8, &str)| Certificate {
+            subject: subject.to_owned(),
+            ..Certificate::bare(certificate(digit))
+        };
+        let certificates = (1..).zip(subjects).map(named).collect();
+        let rollover = Rollover { renewals: vec![renewal], certificates, ..Rollover::default() };
+        let mut console = Console::new(&OutputOptions::default());
+        console.width = width;
+        let mut out = Vec::new();
+        Report { rollover: &rollover, expiring: &[], now: Timestamp(0) }.text(&mut out, &console).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_name_that_changes_is_told() {
+        const LAGS: [(&str, UseState); 2] = [("EX2", UseState::Lagging), ("EX1", UseState::Past)];
+        let changed = told(["CN=mail.contoso.com", "CN=owa.contoso.com"], &LAGS);
+        assert!(changed.contains("\n  name: mail.contoso.com -> owa.contoso.com\n"), "{changed}");
+        assert!(changed.contains("\n  moved: EX1\n"), "{changed}");
+        let same = told(["CN=mail.contoso.com", "O=x, CN=mail.contoso.com"], &LAGS);
+        assert!(same.contains("  mail.contoso.com, since 1970") && !same.contains("name:"), "{same}");
+        let unknown = told(["", "CN=owa.contoso.com"], &LAGS);
+        assert!(unknown.contains("  owa.contoso.com, since 1970") && !unknown.contains("name:"), "{unknown}");
+        let done = told_in(None, ["CN=mail.contoso.com", "CN=owa.contoso.com"], &LAGS[1..]);
+        assert!(done.contains("  mail.contoso.com -> owa.contoso.com  ") && done.contains("  EX1  "), "{done}");
+    }
+
+    #[test]
+    fn a_few_servers_that_moved_are_named() {
+        let six = ["EX6", "EX5", "EX4", "EX3", "EX2", "EX1"].map(|name| (name, UseState::Past));
+        let with = |moved: usize| told([""; 2], &[&[("EX9", UseState::Lagging)], &six[..moved]].concat());
+        assert!(with(5).contains("\n  moved: EX2 EX3 EX4 EX5 EX6\n"), "{}", with(5));
+        assert!(!with(6).contains("moved:") && with(6).contains("6 moved"), "{}", with(6));
+        assert!(!with(0).contains("moved"), "{}", with(0));
+    }
 
     #[test]
     fn names_fill_two_lines() {
