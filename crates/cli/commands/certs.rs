@@ -40,7 +40,8 @@ pub(crate) struct CertsArgs {
     /// Tell which servers moved from which certificate to which on each connector, and which lag
     #[arg(long)]
     rollover: bool,
-    /// With --rollover, also tell which certificates still presented expire within this time
+    /// With --rollover, also tell which certificates still presented expire within this time, counted from --until, or
+    /// from the newest record
     #[arg(long, value_name = "DURATION", requires = "rollover", default_value = "30d", value_parser = duration::parse)]
     expires_in: Duration,
     #[command(flatten)]
@@ -82,13 +83,16 @@ impl CertsArgs {
             rollover.retain_since(since);
         }
         let newest = store.info().last.unwrap_or(Timestamp(0));
+        // Logs of the past are judged by their own time: what has expired since was not seen to be presented still.
+        let now = until.unwrap_or(newest).min(window::now());
         let expires_in = i64::try_from(self.expires_in.as_millis()).unwrap_or(i64::MAX);
+        let seen_since = Timestamp(newest.min(now).0.saturating_sub(expires_in));
         let expiry = Expiry {
-            before: Timestamp(window::now().0.saturating_add(expires_in)),
-            seen_since: Timestamp(newest.0.saturating_sub(expires_in)),
+            before: Timestamp(now.0.saturating_add(expires_in)),
+            seen_since: since.map_or(seen_since, |since| since.max(seen_since)),
         };
         let expiring = expiry.among(&rollover.uses, &rollover.certificates);
-        let report = rollover::Report { rollover: &rollover, expiring: &expiring, now: window::now() };
+        let report = rollover::Report { rollover: &rollover, expiring: &expiring, now };
         report.print(&settings.console, self.format.format())?;
         say_missing(&settings.console, &rollover.missing);
         settings.console.note(&summary(&rollover, expiring.len()));
