@@ -200,6 +200,39 @@ fn an_instance_between_two_others_is_a_gap_and_a_mere_header_is_none() {
 }
 
 #[test]
+fn a_damaged_file_is_said_to_be_one_until_it_is_whole() {
+    let trial = Trial::new(&["--generation", "2010"]);
+    let path = &trial.files(&["EX002", "SEND20240308"])[0];
+    let kept = fs::read(path).unwrap();
+    fs::write(path, b"\x1f\x8b\x08\0\0\0\0\0\0\xff no gzip at all").unwrap();
+    assert_eq!(trial.run(&["index", "logs"]).code, Some(3));
+    let day = || {
+        let days = trial.coverage(&["--server", "EX002", "--since", "2024-03-08", "--until", "2024-03-08"]);
+        days.into_iter().find(|day| text(day, "direction") == "send").unwrap()
+    };
+    assert_eq!(text(&day(), "state"), "missing");
+    assert_eq!(day()["damaged"].to_string(), r#"[{"stamp":"20240308","number":1}]"#);
+    let table = trial.run(&["coverage"]).out;
+    assert!(table.contains("; a file is damaged") && table.contains("SEND20240308-1 is damaged"), "{table}");
+    assert!(trial.run(&["coverage", "--csv"]).out.contains(",20240308-1\n"));
+    fs::write(path, kept).unwrap();
+    trial.index(&[]);
+    assert_eq!((text(&day(), "state"), day()["damaged"].to_string()), ("present", "[]".to_owned()));
+}
+
+#[test]
+fn rejected_rows_are_found_and_fail_nothing() {
+    let trial = Trial::new(&["--generation", "2010"]);
+    let path = &trial.files(&["EX002", "SEND20240308"])[0];
+    fs::write(path, [read(path), "what is this\r\nand this\r\n".to_owned()].concat()).unwrap();
+    trial.index(&[]);
+    let ran = trial.run(&["coverage", "--fail-on", "missing"]);
+    let line = ran.out.lines().find(|line| line.contains("  rejected  ") && line.contains("2024-03-08")).unwrap();
+    assert!(line.starts_with("EX002/") && line.ends_with("2 rows cannot be read"), "{line}");
+    assert_eq!(ran.code, Some(0));
+}
+
+#[test]
 fn hours_without_rows_are_a_gap() {
     let trial = Trial::new(&["--generation", "2010"]);
     let path = &trial.files(&["EX001", "RECV20240308"])[0];

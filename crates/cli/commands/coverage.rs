@@ -69,8 +69,8 @@ pub(crate) fn run(args: &CoverageArgs, settings: &Settings) -> anyhow::Result<Ou
     args.check_servers(days.keys().map(|stream| &*stream.server).collect())?;
     let mut rolled = rolled_files(&store)?;
     let log = |(stream, days)| {
-        let Rolled { instances, rowless } = rolled.remove(&stream).unwrap_or_default();
-        StreamLog { stream, days, instances, rowless }
+        let Rolled { instances, rowless, damaged } = rolled.remove(&stream).unwrap_or_default();
+        StreamLog { stream, days, instances, rowless, damaged }
     };
     // What the fleet knows decides over each, so that the choice comes after the judgement.
     let asked = Asked { since: window.since, until: args.window.asked_until(&window) };
@@ -142,10 +142,11 @@ fn is_in(window: &Window, day: i64) -> bool {
 struct Rolled {
     instances: Vec<Instance>,
     rowless: Vec<Instance>,
+    damaged: Vec<Instance>,
 }
 
-/// The rolled files of each stream, by their names. A file with nothing but a header is no source, but it is there:
-/// it belongs to the stream that the other logs of its folder and direction belong to.
+/// The rolled files of each stream, by their names. A file with nothing but a header is no source, but it is there, and
+/// so is one that is damaged: it belongs to the stream that the other logs of its folder and direction belong to.
 fn rolled_files(store: &Store) -> anyhow::Result<BTreeMap<Stream, Rolled>> {
     let mut rolled: BTreeMap<Stream, Rolled> = BTreeMap::new();
     let mut folders: HashMap<PathBuf, BTreeMap<Direction, Stream>> = HashMap::new();
@@ -153,17 +154,29 @@ fn rolled_files(store: &Store) -> anyhow::Result<BTreeMap<Stream, Rolled>> {
         let Some(instance) = instance(path, stream.direction) else { return };
         match rolled.get_mut(stream) {
             Some(known) => known.instances.push(instance),
-            None => _ = rolled.insert(stream.clone(), Rolled { instances: vec![instance], rowless: Vec::new() }),
+            None => _ = rolled.insert(stream.clone(), Rolled { instances: vec![instance], ..Rolled::default() }),
         }
         let folder = path.parent().unwrap_or(Path::new(""));
         if !folders.get(folder).is_some_and(|streams| streams.contains_key(&stream.direction)) {
             folders.entry(folder.to_owned()).or_default().insert(stream.direction, stream.clone());
         }
     })?;
+    let streams_of = |path: &Path| {
+        let streams = path.parent().and_then(|folder| folders.get(folder)).into_iter().flatten();
+        let of = |(direction, stream): (&Direction, _)| Some((instance(path, *direction)?, stream));
+        streams.filter_map(of).collect::<Vec<(Instance, &Stream)>>()
+    };
     store.for_each_file(|path| {
-        for (direction, stream) in path.parent().and_then(|folder| folders.get(folder)).into_iter().flatten() {
-            if let (Some(instance), Some(known)) = (instance(path, *direction), rolled.get_mut(stream)) {
+        for (instance, stream) in streams_of(path) {
+            if let Some(known) = rolled.get_mut(stream) {
                 known.rowless.push(instance); // Or a source of which the stream knows more.
+            }
+        }
+    })?;
+    store.for_each_damaged_file(|path| {
+        for (instance, stream) in streams_of(path) {
+            if let Some(known) = rolled.get_mut(stream) {
+                known.damaged.push(instance);
             }
         }
     })?;

@@ -5,7 +5,7 @@ mod heat_map;
 
 use std::{cmp::Reverse, io::Write};
 
-use index::coverage::{AbsentInstances, DayCoverage, State, StreamCoverage};
+use index::coverage::{AbsentInstances, DayCoverage, Instance, State, StreamCoverage};
 use serde_json::{Value, json};
 use smtplog::{Timestamp, civil::DAY_MS};
 
@@ -115,6 +115,11 @@ fn name(stream: &StreamCoverage) -> String {
     format!("{}/{}/{}", stream.server, stream.role, stream.direction)
 }
 
+/// `2024030106-2`.
+fn instance(instance: &Instance) -> String {
+    format!("{}-{}", instance.stamp, instance.number)
+}
+
 /// `2024030106-2`, or `2024030106-2..5`.
 fn instances(absent: &AbsentInstances) -> String {
     let AbsentInstances { stamp, first, last } = absent;
@@ -133,13 +138,15 @@ fn object(stream: &StreamCoverage, day: &DayCoverage) -> Value {
         "quiet": day.quiet.iter()
             .map(|quiet| json!({ "from": quiet.start, "until": quiet.end })).collect::<Vec<_>>(),
         "absent": day.absent.iter().map(absent).collect::<Vec<_>>(),
+        "damaged": day.damaged.iter()
+            .map(|damaged| json!({ "stamp": damaged.stamp.to_string(), "number": damaged.number })).collect::<Vec<_>>(),
     })
 }
 
-const CSV_COLUMNS: [&str; 11] =
-    ["server", "role", "direction", "day", "state", "kept", "rejected", "came", "late", "quiet", "absent"];
+const CSV_COLUMNS: [&str; 12] =
+    ["server", "role", "direction", "day", "state", "kept", "rejected", "came", "late", "quiet", "absent", "damaged"];
 
-fn cells(stream: &StreamCoverage, day: &DayCoverage) -> [String; 11] {
+fn cells(stream: &StreamCoverage, day: &DayCoverage) -> [String; 12] {
     let quiet = day.quiet.iter().map(|quiet| format!("{}/{}", quiet.start, quiet.end));
     [
         stream.stream.server.to_string(),
@@ -153,5 +160,6 @@ fn cells(stream: &StreamCoverage, day: &DayCoverage) -> [String; 11] {
         day.is_late.to_string(),
         quiet.collect::<Vec<_>>().join(" "),
         day.absent.iter().map(instances).collect::<Vec<_>>().join(" "),
+        day.damaged.iter().map(instance).collect::<Vec<_>>().join(" "),
     ]
 }

@@ -83,6 +83,8 @@ pub struct StreamLog {
     pub instances: Vec<Instance>,
     /// Those that have none: no gap begins or ends with them, but they are not absent.
     pub rowless: Vec<Instance>,
+    /// Those that could not be read to their end.
+    pub damaged: Vec<Instance>,
 }
 
 /// A rolled file, as its name tells it: `SEND2024030106-1.LOG` is instance 1 of 2024030106.
@@ -124,6 +126,8 @@ pub struct DayCoverage {
     pub quiet: Vec<Range<Timestamp>>,
     /// Instances that are absent between two that are there.
     pub absent: Vec<AbsentInstances>,
+    /// Instances that could not be read to their end.
+    pub damaged: Vec<Instance>,
 }
 
 /// The state of a day; the later ones are worse, and hide the ones before.
@@ -133,7 +137,7 @@ pub enum State {
     Present,
     /// It came more than 24 hours after its end, though the stream was being indexed by then.
     Late,
-    /// Hours or instances are missing in it.
+    /// Hours or instances are missing in it, or what is in a damaged file.
     Gap,
     /// There are no rows, or only the few that the next day's log has, though four of the seven days before had some.
     Missing,
@@ -170,18 +174,23 @@ impl State {
 
 /// Judges every day of every stream.
 pub fn coverage(logs: Vec<StreamLog>, asked: &Asked) -> Coverage {
-    let files = |log: &StreamLog| (log.stream.clone(), instances(&log.instances, &log.rowless));
-    let files: Vec<(Stream, Vec<(Instance, bool)>)> = logs.iter().map(files).collect();
+    let files = |log: &StreamLog| Files {
+        stream: log.stream.clone(),
+        rolled: instances(&log.instances, &[&log.rowless[..], &log.damaged].concat()),
+        damaged: log.damaged.clone(),
+    };
+    let files: Vec<Files> = logs.iter().map(files).collect();
     let rows: Vec<Rows> = logs.into_iter().map(|log| Rows::of(log.days)).collect();
     let known_end = known_end(rows.iter());
     let end = known_end.unwrap_or(i64::MIN).max(asked_end(asked, known_end));
     let first = asked.since.map_or(i64::MIN, |since| since.0.div_euclid(DAY_MS));
-    let judged = |((stream, files), rows): ((Stream, Vec<(Instance, bool)>), Rows)| {
+    let judged = |(files, rows): (Files, Rows)| {
         let mut days = rows.present();
         rows.add_missing(first, end, &mut days);
         rows.add_quiet(end, &mut days);
-        add_absent(&files, &mut days);
-        StreamCoverage { stream, days: days.into_values().map(DayCoverage::settled).collect() }
+        add_absent(&files.rolled, &mut days);
+        add_damaged(files.damaged, &mut days);
+        StreamCoverage { stream: files.stream, days: days.into_values().map(DayCoverage::settled).collect() }
     };
     let streams = files.into_iter().zip(rows).map(judged).collect();
     Coverage { streams, newest: known_end.map(|hour| Timestamp(hour.saturating_mul(HOUR_MS))) }
@@ -206,6 +215,14 @@ fn known_end<'r>(streams: impl Iterator<Item = &'r Rows>) -> Option<i64> {
     }
     let newest = fleet.iter().rev().find(|(_, (kept, _))| *kept >= KNOWN_ROWS_MIN);
     newest.map(|(day, (_, hour))| day * HOURS + hour)
+}
+
+/// A stream's files.
+struct Files {
+    stream: Stream,
+    /// Each once, with whether it has rows.
+    rolled: Vec<(Instance, bool)>,
+    damaged: Vec<Instance>,
 }
 
 /// A stream's rows.
@@ -374,6 +391,15 @@ fn add_absent(files: &[(Instance, bool)], days: &mut BTreeMap<i64, DayCoverage>)
     }
 }
 
+fn add_damaged(mut damaged: Vec<Instance>, days: &mut BTreeMap<i64, DayCoverage>) {
+    damaged.sort_unstable();
+    damaged.dedup();
+    for instance in damaged {
+        let Some(day) = day_of_stamp(instance.stamp) else { continue };
+        days.entry(day).or_insert_with(|| DayCoverage::empty(day)).damaged.push(instance);
+    }
+}
+
 /// The day of `yyyyMMdd` or `yyyyMMddHH`.
 fn day_of_stamp(stamp: u64) -> Option<i64> {
     let date = i64::try_from(if stamp >= 1_000_000_000 { stamp / 100 } else { stamp }).ok()?;
@@ -393,12 +419,13 @@ impl DayCoverage {
             days_before: 0,
             quiet: Vec::new(),
             absent: Vec::new(),
+            damaged: Vec::new(),
         }
     }
 
     /// With the worst of what was found.
     fn settled(mut self) -> DayCoverage {
-        let has_gap = !self.quiet.is_empty() || !self.absent.is_empty();
+        let has_gap = !(self.quiet.is_empty() && self.absent.is_empty() && self.damaged.is_empty());
         let own = match (has_gap, self.is_late) {
             (true, _) => State::Gap,
             (false, true) => State::Late,

@@ -3,9 +3,11 @@
 //! A damaged file stays damaged, and a file without permission is tried again by every run. Whoever watches the exit
 //! code wants to hear of each once, and again only when the file is another.
 
+use std::path::Path;
+
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use crate::{FileRecord, StoreError};
+use crate::{FileRecord, Store, StoreError};
 
 /// Part of the catalog.
 pub(crate) const TABLE: &str = "
@@ -21,6 +23,26 @@ pub(crate) fn is_reported(connection: &Connection, file: &FileRecord) -> Result<
         .query_row([file.path.as_os_str().as_encoded_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     Ok(known == Some((file.size as i64, file.mtime_ns)))
+}
+
+impl Store {
+    /// Calls `found` with every file that could not be read to its end, and of which nothing else was seen since.
+    pub fn for_each_damaged_file(&self, mut found: impl FnMut(&Path)) -> Result<(), StoreError> {
+        let catalog = self.catalog();
+        if !catalog.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'reported_files'")?.exists([])? {
+            return Ok(());
+        }
+        let sql = "SELECT path FROM reported_files AS reported WHERE NOT EXISTS (
+                       SELECT 1 FROM files WHERE files.path = reported.path
+                       AND (files.size <> reported.size OR files.mtime_ns <> reported.mtime_ns))";
+        let mut statement = catalog.prepare(sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let path: Vec<u8> = row.get(0)?;
+            found(Path::new(&*String::from_utf8_lossy(&path)));
+        }
+        Ok(())
+    }
 }
 
 /// Remembers what is reported now.

@@ -1,9 +1,9 @@
 //! What coverage found, a row each: the stream, the day, and what is to say of it.
 
-use index::coverage::{AbsentInstances, DayCoverage, State, StreamCoverage};
+use index::coverage::{AbsentInstances, DayCoverage, Instance, State, StreamCoverage};
 use smtplog::{Direction, Timestamp, civil::DAY_MS, hours::HOUR_MS};
 
-use super::{amount, date, name};
+use super::{amount, date, instance, name};
 use crate::{
     console::Palette,
     render::table::{Column, Fit, Table},
@@ -20,12 +20,11 @@ pub(super) fn table(colors: Palette, streams: &[&StreamCoverage], most: usize) -
         Column::new("what it is", Fit::End(36)),
     ]);
     let mut count = 0;
-    for stream in streams {
-        for finding in findings(stream) {
-            count += 1;
-            if count <= most {
-                table.row(finding);
-            }
+    // Rejected rows are told last: nearly every log has some, and what is missing must not drown in them.
+    for finding in streams.iter().flat_map(|one| findings(one)).chain(streams.iter().flat_map(|one| rejected(one))) {
+        count += 1;
+        if count <= most {
+            table.row(finding);
         }
     }
     (table, count.saturating_sub(most))
@@ -47,23 +46,41 @@ fn findings(stream: &StreamCoverage) -> Vec<[String; 6]> {
     findings
 }
 
+/// The days with rejected rows.
+fn rejected(stream: &StreamCoverage) -> impl Iterator<Item = [String; 6]> {
+    let name = name(stream);
+    stream.days.iter().filter(|day| day.rejected > 0).map(move |day| {
+        let text = format!("{} cannot be read", amount::counted(day.rejected, "row"));
+        let counts = [day.kept, day.rejected].map(amount::count);
+        let [kept, rejected] = counts;
+        [name.clone(), date(day.day), "rejected".to_owned(), kept, rejected, text]
+    })
+}
+
 fn told(days: &[DayCoverage], direction: Direction) -> Vec<(&'static str, String)> {
     let day = &days[0];
+    let damaged: Vec<&Instance> = days.iter().flat_map(|day| &day.damaged).collect();
+    let why = if damaged.is_empty() { ", or logging off" } else { "; a file is damaged" };
     let mut told = Vec::new();
     match day.state {
-        State::Missing if day.kept > 0 => told.push(("missing", "next log's rows only, or logging off".to_owned())),
-        State::Missing => told.push(("missing", "no rows, or logging off".to_owned())),
+        State::Missing if day.kept > 0 => told.push(("missing", format!("next log's rows only{why}"))),
+        State::Missing => told.push(("missing", format!("no rows{why}"))),
         State::Silent => {
-            told.push(("silent", format!("no rows for {}, or logging off", amount::counted(days.len() as u64, "day"))));
+            told.push(("silent", format!("no rows for {}{why}", amount::counted(days.len() as u64, "day"))));
         }
         State::Present | State::Late | State::Gap => {}
     }
     for quiet in &day.quiet {
         let hour = |time: Timestamp| (time.0 - day.day * DAY_MS) / HOUR_MS;
         let (from, until) = (hour(quiet.start), hour(quiet.end));
-        told.push(("gap", format!("no rows {from:02}:00-{until:02}:00, or logging off")));
+        told.push(("gap", format!("no rows {from:02}:00-{until:02}:00{why}")));
     }
     told.extend(day.absent.iter().map(|absent| ("gap", absent_text(absent, direction))));
+    match damaged.as_slice() {
+        [] => {}
+        [one] => told.push(("damaged", format!("{}{} is damaged or unreadable", prefix(direction), instance(one)))),
+        more => told.push(("damaged", format!("{} files are damaged or unreadable", amount::count(more.len() as u64)))),
+    }
     if let Some(came) = day.came.filter(|_| day.is_late) {
         let hours = (came.0 - (day.day + 1) * DAY_MS) / HOUR_MS;
         told.push(("late", format!("came {} after the day's end", amount::counted(hours.unsigned_abs(), "hour"))));
@@ -72,13 +89,17 @@ fn told(days: &[DayCoverage], direction: Direction) -> Vec<(&'static str, String
 }
 
 fn absent_text(absent: &AbsentInstances, direction: Direction) -> String {
-    let prefix = match direction {
-        Direction::Send => "SEND",
-        Direction::Receive => "RECV",
-    };
+    let prefix = prefix(direction);
     let AbsentInstances { stamp, first, last } = absent;
     match first == last {
         true => format!("{prefix}{stamp}-{first} is absent"),
         false => format!("{prefix}{stamp}-{first} to -{last} are absent"),
+    }
+}
+
+fn prefix(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Send => "SEND",
+        Direction::Receive => "RECV",
     }
 }

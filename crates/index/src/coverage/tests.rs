@@ -22,7 +22,7 @@ fn rows(day: i64, hours: &str, late: i64) -> DayRows {
 fn log(server: &str, days: impl IntoIterator<Item = (i64, DayRows)>) -> StreamLog {
     let stream = Stream { server: Arc::from(server), role: Role::Hub, direction: Direction::Send };
     let days = days.into_iter().filter(|(_, rows)| !rows.hours.is_empty()).collect();
-    StreamLog { stream, days, instances: Vec::new(), rowless: Vec::new() }
+    StreamLog { stream, days, instances: Vec::new(), rowless: Vec::new(), damaged: Vec::new() }
 }
 
 /// Another stream of the fleet, of which `days` whole days and `hours` hours of one more are known.
@@ -291,6 +291,22 @@ fn files_without_rows_are_there_and_bound_no_gap() {
     check_absent_beside(20_240_301, &[1, 4], &[1, 2, 3, 3], &[]);
     check_absent_beside(20_240_301, &[3, 4], &[1, 7], &[]);
     check_absent_beside(20_240_301, &[], &[1, 7], &[]);
+}
+
+#[test]
+fn what_a_damaged_file_has_lost_is_a_gap_of_its_day() {
+    let stamp = 20_240_301;
+    let instance = |number: u32| Instance { stamp, number };
+    let day = day_of_stamp(stamp).unwrap();
+    let mut own = log("EX1", [(day, rows(day, FULL, NIGHTLY))]);
+    own.instances = vec![instance(1), instance(3)];
+    own.damaged = vec![instance(2), instance(1), instance(2), Instance { stamp: 20_240_303, number: 7 }];
+    let days = judged(own, fleet(0, 1));
+    let found: Vec<_> = days.iter().map(|day| (day.day, day.state, day.absent.len(), day.damaged.clone())).collect();
+    let other = Instance { stamp: 20_240_303, number: 7 };
+    // The second is not absent: it is there, and cannot be read.
+    let expected = [(day, State::Gap, 0, vec![instance(1), instance(2)]), (day + 2, State::Gap, 0, vec![other])];
+    assert_eq!(found, expected);
 }
 
 #[test]
