@@ -117,6 +117,8 @@ fn pruned_days_stay_away_until_they_are_asked_for() {
     let young: Vec<String> = before.iter().filter(|one| started(one) >= "2024-03-04").cloned().collect();
     assert!(!young.is_empty() && young.len() < before.len());
     assert_eq!(sessions(path, "smtptrail-store"), young);
+    let of_days = |days: [i32; 3], state| days.map(|day| format!("2024-03-0{day} {state}"));
+    assert_eq!(states(path), [of_days([1, 2, 3], "pruned"), of_days([4, 5, 6], "there")].concat());
     assert_eq!(verify(path, "smtptrail-store").code, Some(0));
 
     // Their files are known, whatever becomes of them; others of these days expire.
@@ -144,12 +146,28 @@ fn pruned_days_stay_away_until_they_are_asked_for() {
         assert_eq!(verified.code, Some(0), "{}", verified.err);
     }
 
+    assert!(states(path).iter().all(|state| state.ends_with(" there")), "{:?}", states(path));
+
     // By size: the newest day stays.
     done(path, &["prune", "--keep-size", "1kB"]);
     let newest = sessions(path, "smtptrail-store");
     let day = newest.iter().map(|one| started(one).to_owned()).max().unwrap();
     assert!(!newest.is_empty() && newest.iter().all(|one| started(one) == day));
     assert_eq!(verify(path, "smtptrail-store").code, Some(0));
+}
+
+/// Days with what coverage says of them: pruned, or anything else.
+fn states(folder: &Path) -> Vec<String> {
+    let told = done(folder, &["coverage", "--json"]).out;
+    let state = |line: &str| {
+        let day: serde_json::Value = serde_json::from_str(line).unwrap();
+        let state = if day["state"] == "pruned" { "pruned" } else { "there" };
+        format!("{} {state}", day["day"].as_str().unwrap())
+    };
+    let mut states: Vec<String> = told.lines().map(state).collect();
+    states.sort();
+    states.dedup();
+    states
 }
 
 fn without_places(sessions: &[String]) -> Vec<String> {

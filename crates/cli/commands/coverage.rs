@@ -9,7 +9,7 @@ use anyhow::bail;
 use clap::{Args, ValueEnum};
 use index::{
     Store,
-    coverage::{Asked, Coverage, Instance, OVERDUE_MS, State, StreamCoverage, StreamLog, coverage},
+    coverage::{Bounds, Coverage, Instance, OVERDUE_MS, State, StreamCoverage, StreamLog, coverage},
     query::Window,
 };
 use ingest::place::RolledName;
@@ -73,8 +73,9 @@ pub(crate) fn run(args: &CoverageArgs, settings: &Settings) -> anyhow::Result<Ou
         StreamLog { stream, days, instances, rowless, damaged }
     };
     // What the fleet knows decides over each, so that the choice comes after the judgement.
-    let asked = Asked { since: window.since, until: args.window.asked_until(&window) };
-    let Coverage { mut streams, newest } = coverage(days.into_iter().map(log).collect(), &asked);
+    let bounds =
+        Bounds { since: window.since, until: args.window.asked_until(&window), pruned: store.pruned_before()? };
+    let Coverage { mut streams, newest } = coverage(days.into_iter().map(log).collect(), &bounds);
     streams.retain(|stream| args.has_server(&stream.stream.server));
     streams.iter_mut().for_each(|stream| stream.days.retain(|day| is_in(&window, day.day)));
     streams.retain(|stream| !stream.days.is_empty());
@@ -85,7 +86,7 @@ pub(crate) fn run(args: &CoverageArgs, settings: &Settings) -> anyhow::Result<Ou
         });
     }
     Report { streams: &streams }.print(&settings.console, args.format.format())?;
-    if let Some(newest) = newest.filter(|_| asked.until.is_none()) {
+    if let Some(newest) = newest.filter(|_| bounds.until.is_none()) {
         say_age(&settings.console, newest, now());
     }
     // Where nothing is known at all, everything may be missing.

@@ -54,13 +54,15 @@ pub const OVERDUE_MS: i64 = 2 * DAY_MS;
 
 const HOURS: i64 = 24;
 
-/// What was asked for.
+/// What bounds the judgement beside the rows.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Asked {
+pub struct Bounds {
     /// What is missing before is not needed.
     pub since: Option<Timestamp>,
     /// Up to when rows are expected, though the fleet may have none so new; not after now.
     pub until: Option<Timestamp>,
+    /// Sessions that began before were pruned.
+    pub pruned: Option<Timestamp>,
 }
 
 /// The days of a fleet.
@@ -130,9 +132,11 @@ pub struct DayCoverage {
     pub damaged: Vec<Instance>,
 }
 
-/// The state of a day; the later ones are worse, and hide the ones before.
+/// The state of a day; the later ones are worse, and hide the ones before. Only [`State::Pruned`] hides all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
+    /// What there was has left the store.
+    Pruned,
     /// There is at least one row.
     Present,
     /// It came more than 24 hours after its end, though the stream was being indexed by then.
@@ -158,11 +162,12 @@ pub struct AbsentInstances {
 
 impl State {
     /// Every state.
-    pub const ALL: [State; 5] = [State::Present, State::Late, State::Gap, State::Missing, State::Silent];
+    pub const ALL: [State; 6] = [State::Pruned, State::Present, State::Late, State::Gap, State::Missing, State::Silent];
 
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {
+            State::Pruned => "pruned",
             State::Present => "present",
             State::Late => "late",
             State::Gap => "gap",
@@ -173,7 +178,7 @@ impl State {
 }
 
 /// Judges every day of every stream.
-pub fn coverage(logs: Vec<StreamLog>, asked: &Asked) -> Coverage {
+pub fn coverage(logs: Vec<StreamLog>, bounds: &Bounds) -> Coverage {
     let files = |log: &StreamLog| Files {
         stream: log.stream.clone(),
         rolled: instances(&log.instances, &[&log.rowless[..], &log.damaged].concat()),
@@ -182,15 +187,16 @@ pub fn coverage(logs: Vec<StreamLog>, asked: &Asked) -> Coverage {
     let files: Vec<Files> = logs.iter().map(files).collect();
     let rows: Vec<Rows> = logs.into_iter().map(|log| Rows::of(log.days)).collect();
     let known_end = known_end(rows.iter());
-    let end = known_end.unwrap_or(i64::MIN).max(asked_end(asked, known_end));
-    let first = asked.since.map_or(i64::MIN, |since| since.0.div_euclid(DAY_MS));
+    let end = known_end.unwrap_or(i64::MIN).max(asked_end(bounds, known_end));
+    let pruned = bounds.pruned.map_or(i64::MIN, |pruned| pruned.0.div_euclid(DAY_MS));
+    let first = bounds.since.map_or(i64::MIN, |since| since.0.div_euclid(DAY_MS));
     let judged = |(files, rows): (Files, Rows)| {
         let mut days = rows.present();
         rows.add_missing(first, end, &mut days);
         rows.add_quiet(end, &mut days);
         add_absent(&files.rolled, &mut days);
         add_damaged(files.damaged, &mut days);
-        StreamCoverage { stream: files.stream, days: days.into_values().map(DayCoverage::settled).collect() }
+        StreamCoverage { stream: files.stream, days: days.into_values().map(|day| day.settled(pruned)).collect() }
     };
     let streams = files.into_iter().zip(rows).map(judged).collect();
     Coverage { streams, newest: known_end.map(|hour| Timestamp(hour.saturating_mul(HOUR_MS))) }
@@ -198,8 +204,8 @@ pub fn coverage(logs: Vec<StreamLog>, asked: &Asked) -> Coverage {
 
 /// The first hour that was not asked about. A day that is not over may come as a whole in the night to come, unless
 /// everything is overdue.
-fn asked_end(asked: &Asked, known_end: Option<i64>) -> i64 {
-    let Some(until) = asked.until else { return i64::MIN };
+fn asked_end(bounds: &Bounds, known_end: Option<i64>) -> i64 {
+    let Some(until) = bounds.until else { return i64::MIN };
     let hour = until.0.div_euclid(HOUR_MS);
     let is_overdue = known_end.is_none_or(|known| hour.saturating_sub(known) > OVERDUE_MS / HOUR_MS);
     if is_overdue { hour } else { hour.div_euclid(HOURS) * HOURS }
@@ -423,8 +429,12 @@ impl DayCoverage {
         }
     }
 
-    /// With the worst of what was found.
-    fn settled(mut self) -> DayCoverage {
+    /// With the worst of what was found; days before the first that was not pruned have nothing to tell.
+    fn settled(mut self, first_unpruned: i64) -> DayCoverage {
+        if self.day < first_unpruned {
+            let DayCoverage { day, kept, rejected, came, .. } = self;
+            return DayCoverage { kept, rejected, came, state: State::Pruned, ..DayCoverage::empty(day) };
+        }
         let has_gap = !(self.quiet.is_empty() && self.absent.is_empty() && self.damaged.is_empty());
         let own = match (has_gap, self.is_late) {
             (true, _) => State::Gap,

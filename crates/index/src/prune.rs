@@ -9,7 +9,7 @@ use rusqlite::Transaction;
 use smtplog::Timestamp;
 
 use crate::{
-    MissingSplit, StoreError,
+    MissingSplit, Store, StoreError,
     catalog::{self, Meta, SplitRow},
     evidence, exports, fragments, kept,
     rewrite::{DAY_MS, Failure, Old, Rewritten, rewrite},
@@ -28,6 +28,15 @@ pub struct Pruned {
     pub bytes: u64,
     /// Splits on both sides of the horizon that are damaged, and so stay as they are.
     pub damaged: Vec<MissingSplit>,
+}
+
+impl Store {
+    /// Sessions from before this time are gone. Those that were taken again afterwards count from the first of them.
+    pub fn pruned_before(&self) -> Result<Option<Timestamp>, StoreError> {
+        let horizon = Meta::Horizon.get(&self.catalog())?.map(Timestamp);
+        let first = self.info().first;
+        Ok(horizon.map(|horizon| first.map_or(horizon, |first| first.min(horizon))))
+    }
 }
 
 impl Writer {

@@ -49,7 +49,8 @@ fn findings(stream: &StreamCoverage) -> Vec<[String; 6]> {
 /// The days with rejected rows.
 fn rejected(stream: &StreamCoverage) -> impl Iterator<Item = [String; 6]> {
     let name = name(stream);
-    stream.days.iter().filter(|day| day.rejected > 0).map(move |day| {
+    let is_told = |day: &&DayCoverage| day.rejected > 0 && day.state != State::Pruned;
+    stream.days.iter().filter(is_told).map(move |day| {
         let text = format!("{} cannot be read", amount::counted(day.rejected, "row"));
         let counts = [day.kept, day.rejected].map(amount::count);
         let [kept, rejected] = counts;
@@ -68,7 +69,7 @@ fn told(days: &[DayCoverage], direction: Direction) -> Vec<(&'static str, String
         State::Silent => {
             told.push(("silent", format!("no rows for {}{why}", amount::counted(days.len() as u64, "day"))));
         }
-        State::Present | State::Late | State::Gap => {}
+        State::Pruned | State::Present | State::Late | State::Gap => {}
     }
     for quiet in &day.quiet {
         let hour = |time: Timestamp| (time.0 - day.day * DAY_MS) / HOUR_MS;

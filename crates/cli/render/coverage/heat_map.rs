@@ -94,7 +94,7 @@ impl<'a> HeatMap<'a> {
         }
         writeln!(out)?;
         writeln!(out, "{} to {}, UTC; what is missing may be logging that is off", date(self.first), date(self.last))?;
-        writeln!(out, "░▒▓█ few to most rows of the stream  · none  S silent  M missing  G gap  L late")
+        writeln!(out, "░▒▓█ few to most rows  · none  S silent  M missing  G gap  L late  P pruned")
     }
 
     /// A date above the first day of each week, as far as it ends above a cell.
@@ -131,6 +131,7 @@ impl<'a> HeatMap<'a> {
 
 fn cell(day: &DayCoverage, most: u64, colors: Palette) -> (char, Style) {
     match day.state {
+        State::Pruned => ('P', colors.faint),
         State::Silent => ('S', colors.refusal),
         State::Missing => ('M', colors.refusal),
         State::Gap => ('G', colors.heading),

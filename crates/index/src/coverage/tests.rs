@@ -33,12 +33,12 @@ fn fleet(days: i64, hours: usize) -> StreamLog {
 
 /// Judges one stream beside the fleet.
 fn judged(own: StreamLog, fleet: StreamLog) -> Vec<DayCoverage> {
-    judged_as_asked(own, fleet, &Asked::default())
+    judged_as_asked(own, fleet, &Bounds::default())
 }
 
-fn judged_as_asked(own: StreamLog, fleet: StreamLog, asked: &Asked) -> Vec<DayCoverage> {
+fn judged_as_asked(own: StreamLog, fleet: StreamLog, bounds: &Bounds) -> Vec<DayCoverage> {
     let server = Arc::clone(&own.stream.server);
-    let mut streams = coverage(vec![own, fleet], asked).streams;
+    let mut streams = coverage(vec![own, fleet], bounds).streams;
     streams.retain(|stream| stream.stream.server == server);
     streams.remove(0).days
 }
@@ -47,6 +47,7 @@ fn letters(days: &[DayCoverage], count: usize) -> String {
     let mut letters = vec!['.'; count];
     for day in days {
         letters[day.day as usize] = match day.state {
+            State::Pruned => 'x',
             State::Present => 'P',
             State::Late => 'L',
             State::Gap => 'G',
@@ -136,11 +137,12 @@ fn the_newest_day_is_judged_by_the_hours_that_are_known() {
 fn check_asked(days: &str, since: Option<i64>, until_hour: i64, expected: &str) {
     let all = |(day, byte): (usize, u8)| (day as i64, rows(day as i64, if byte == b'x' { FULL } else { "" }, NIGHTLY));
     let log = |server| log(server, days.bytes().enumerate().map(all));
-    let asked = Asked {
+    let bounds = Bounds {
         since: since.map(|day| Timestamp(day * DAY_MS)),
+        pruned: None,
         until: Some(Timestamp(days.len() as i64 * DAY_MS + until_hour * HOUR_MS)),
     };
-    let found = judged_as_asked(log("EX1"), log("FLEET"), &asked);
+    let found = judged_as_asked(log("EX1"), log("FLEET"), &bounds);
     assert_eq!(letters(&found, expected.len()), expected, "{days} {until_hour}");
 }
 
@@ -158,8 +160,22 @@ fn a_whole_fleet_that_stops_is_missing_as_far_as_was_asked() {
 }
 
 #[test]
+fn pruned_days_are_neither_there_nor_missing() {
+    let all = |(day, byte): (usize, u8)| (day as i64, rows(day as i64, if byte == b'x' { FULL } else { "" }, NIGHTLY));
+    let own = || log("EX1", "xxxxx.xx...x".bytes().enumerate().map(all));
+    let with = |pruned| {
+        let bounds = Bounds { pruned, ..Bounds::default() };
+        letters(&judged_as_asked(own(), fleet(12, 0), &bounds), 12)
+    };
+    assert_eq!(with(None), "PPPPPMPPSSSP");
+    assert_eq!(with(Some(Timestamp(7 * DAY_MS))), "xxxxxxxPSSSP");
+    assert_eq!(with(Some(Timestamp(7 * DAY_MS + 1))), "xxxxxxxPSSSP", "of that day something is left");
+    assert_eq!(with(Some(Timestamp(10 * DAY_MS))), "xxxxxxxxxxSP");
+}
+
+#[test]
 fn the_newest_hour_is_that_of_the_fleet() {
-    let newest = |logs| coverage(logs, &Asked::default()).newest;
+    let newest = |logs| coverage(logs, &Bounds::default()).newest;
     assert_eq!(newest(vec![fleet(2, 0)]), Some(Timestamp((2 * HOURS - 1) * HOUR_MS)));
     assert_eq!(newest(vec![fleet(2, 5), fleet(1, 0)]), Some(Timestamp((2 * HOURS + 4) * HOUR_MS)));
     assert_eq!(newest(Vec::new()), None);
