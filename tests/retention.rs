@@ -112,7 +112,21 @@ fn pruned_days_stay_away_until_they_are_asked_for() {
     }
     done(path, &["index", "incoming"]);
     let before = sessions(path, "smtptrail-store");
-    let pruned = done(path, &["prune", "--keep", &days_since("2024-03-04")]);
+    // Said before it is done, and done only on purpose if it is everything.
+    let keep = ["prune", "--keep", &days_since("2024-03-04")];
+    let planned = done(path, &[&keep[..], &["--dry-run"]].concat());
+    let everything = run(path, &["prune", "--keep", "1d"]);
+    let says = format!("this would drop all {} sessions of the store, the newest record of 2024-03-06", before.len());
+    assert!(everything.code == Some(2) && everything.err.contains(&says), "{says}: {}", everything.err);
+    let planned_everything = done(path, &["prune", "--keep", "1d", "--dry-run"]);
+    assert!(planned_everything.err.contains("and needs --force"), "{}", planned_everything.err);
+    assert_eq!(sessions(path, "smtptrail-store"), before);
+    let pruned = done(path, &keep);
+    let count = |ran: &Ran| ran.err.split(' ').next().unwrap().to_owned();
+    assert!(planned.err.contains("sessions would begin on 2024-03-04"), "{}", planned.err);
+    assert_eq!(count(&planned), count(&pruned));
+    let again = done(path, &[&keep[..], &["--dry-run"]].concat());
+    assert_eq!(again.err, "nothing is too old\n");
     assert!(pruned.err.contains("sessions begin on 2024-03-04"), "{}", pruned.err);
     let young: Vec<String> = before.iter().filter(|one| started(one) >= "2024-03-04").cloned().collect();
     assert!(!young.is_empty() && young.len() < before.len());
@@ -168,6 +182,18 @@ fn states(folder: &Path) -> Vec<String> {
     states.sort();
     states.dedup();
     states
+}
+
+#[test]
+fn a_store_is_emptied_if_it_has_to_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    generate(path, "logs", "--seed 14 --servers 1 --days 1 --mib-per-server 1");
+    done(path, &["index", "logs"]);
+    done(path, &["prune", "--keep", "1d", "--force"]);
+    assert_eq!(run(path, &["search", "*"]).code, Some(1));
+    assert_eq!(verify(path, "smtptrail-store").code, Some(0));
+    done(path, &["prune", "--keep", "1d"]); // nothing is left to ask about
 }
 
 fn without_places(sessions: &[String]) -> Vec<String> {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ::index::{Merged, MissingSplit, Pruned, Writer};
-use anyhow::Context;
+use ::index::{Merged, MissingSplit, Pruned, Store, Writer};
+use anyhow::{Context, bail};
 use clap::Args;
 use smtplog::Timestamp;
 
@@ -26,6 +26,12 @@ pub(crate) struct PruneArgs {
     /// Keep the newest days that fit into so many bytes, as in 20GB
     #[arg(long, value_name = "SIZE", value_parser = size)]
     keep_size: Option<u64>,
+    /// Only say what would go
+    #[arg(long)]
+    dry_run: bool,
+    /// Drop every session there is, if nothing is young enough to stay
+    #[arg(long)]
+    force: bool,
 }
 
 /// Without its unit a number would be seconds, and drop nearly everything.
@@ -55,14 +61,23 @@ fn size(text: &str) -> Result<u64, String> {
 
 /// Prunes and reports.
 pub(crate) fn run(args: &PruneArgs, settings: &Settings) -> anyhow::Result<Outcome> {
-    // An empty store would be made otherwise.
-    super::open_store(&settings.store)?;
+    // Read first: an empty store would be made otherwise.
+    let store = super::open_store(&settings.store)?;
+    let by_age = args.keep.map(|age| day_of(before(now(), age)));
+    let by_size = args.keep_size.map(|bytes| store.horizon_for_bytes(bytes)).transpose()?.flatten();
+    let horizon = by_age.max(by_size);
+    let planned = horizon.map(|horizon| store.would_prune(horizon)).transpose()?.unwrap_or_default();
+    if args.dry_run {
+        return tell(&store, horizon, &planned, settings);
+    }
+    if drops_everything(&store, &planned) && !args.force {
+        bail!("{}; add --force if that is meant", everything(&store));
+    }
+    drop(store);
     let writer = Writer::open(&settings.store)?;
     let console = &settings.console;
-    let by_age = args.keep.map(|age| day_of(before(now(), age)));
-    let by_size = args.keep_size.map(|bytes| writer.horizon_for_bytes(bytes)).transpose()?.flatten();
     let mut pruned = Pruned::default();
-    if let Some(horizon) = by_age.max(by_size) {
+    if let Some(horizon) = horizon {
         pruned = writer.prune(horizon).context("cannot drop all of the old days")?;
     }
     let merged = writer.merge()?;
@@ -78,6 +93,40 @@ pub(crate) fn run(args: &PruneArgs, settings: &Settings) -> anyhow::Result<Outco
         console.note(&format!("{} removed that no run uses any more", amount::counted(swept, "file")));
     }
     Ok(warn_of_damage(&pruned, &merged, settings))
+}
+
+/// Says what pruning would do.
+fn tell(store: &Store, horizon: Option<Timestamp>, planned: &Pruned, settings: &Settings) -> anyhow::Result<Outcome> {
+    let console = &settings.console;
+    // The horizon never moves back, and what was left out because of it counts no more.
+    let horizon = horizon.max(store.horizon()?);
+    match horizon.filter(|_| planned.sessions > 0) {
+        Some(horizon) => console.note(&format!(
+            "{} would be dropped, about {}; sessions would begin on {}",
+            amount::counted(planned.sessions, "session"),
+            amount::bytes(planned.bytes),
+            date(horizon),
+        )),
+        None => console.note("nothing is too old"),
+    }
+    if drops_everything(store, planned) {
+        console.note(&format!("{}, and needs --force", everything(store)));
+    }
+    let leftovers = store.leftovers()?.len() as u64;
+    if leftovers > 0 {
+        console.note(&format!("{} that no run uses would be removed", amount::counted(leftovers, "file")));
+    }
+    Ok(warn_of_damage(planned, &Merged::default(), settings))
+}
+
+fn drops_everything(store: &Store, planned: &Pruned) -> bool {
+    planned.sessions > 0 && planned.sessions >= store.info().sessions
+}
+
+fn everything(store: &Store) -> String {
+    let info = store.info();
+    let newest = info.last.map(|last| format!(", the newest record of {}", date(last))).unwrap_or_default();
+    format!("this would drop all {} of the store{newest}", amount::counted(info.sessions, "session"))
 }
 
 fn warn_of_damage(pruned: &Pruned, merged: &Merged, settings: &Settings) -> Outcome {

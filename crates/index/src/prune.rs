@@ -31,22 +31,25 @@ pub struct Pruned {
 }
 
 impl Store {
+    /// Sessions from before this time are left out of the store.
+    pub fn horizon(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(Meta::Horizon.get(&self.catalog())?.map(Timestamp))
+    }
+
     /// Sessions from before this time are gone. Those that were taken again afterwards count from the first of them.
     pub fn pruned_before(&self) -> Result<Option<Timestamp>, StoreError> {
-        let horizon = Meta::Horizon.get(&self.catalog())?.map(Timestamp);
+        let horizon = self.horizon()?;
         let first = self.info().first;
         Ok(horizon.map(|horizon| first.map_or(horizon, |first| first.min(horizon))))
     }
-}
 
-impl Writer {
     /// The beginning of the first day that stays if splits and kept rows may take so many bytes; at least the newest day does.
     /// `None` if all may stay.
     pub fn horizon_for_bytes(&self, bytes_max: u64) -> Result<Option<Timestamp>, StoreError> {
         let mut by_day: BTreeMap<i64, f64> = BTreeMap::new();
-        for row in catalog::splits(&self.connection())? {
+        for row in &self.splits {
             // A damaged split counts for the day on which it begins.
-            let reader = SplitReader::open(&self.splits_folder(), &row.name);
+            let reader = self.reader(&row.name);
             let days: Vec<i64> = match &reader {
                 Ok(reader) => reader.times().started.to_vec().into_iter().map(day_of_column).collect(),
                 Err(_) => vec![row.min_time.0.div_euclid(DAY_MS)],
@@ -56,7 +59,7 @@ impl Writer {
         }
         let mut bytes = 0.0;
         let mut first = None;
-        for (newest, length) in catalog::kept_bytes(&self.connection())? {
+        for (newest, length) in catalog::kept_bytes(&self.catalog())? {
             *by_day.entry(newest.0.div_euclid(DAY_MS)).or_default() += length as f64;
         }
         for (&day, &of_day) in by_day.iter().rev() {
@@ -69,6 +72,42 @@ impl Writer {
         Ok(None)
     }
 
+    /// What [`Writer::prune`] would do. Bytes are about so many: a split that is rewritten packs anew, and kept rows go
+    /// with the file that they are in.
+    pub fn would_prune(&self, horizon: Timestamp) -> Result<Pruned, StoreError> {
+        let horizon = self.horizon()?.map_or(horizon, |known| known.max(horizon));
+        let mut pruned = Pruned::default();
+        for row in self.splits.iter().filter(|row| row.min_time < horizon) {
+            let sessions = match self.reader(&row.name) {
+                Ok(reader) => self.started_before(&row.name, &reader, horizon),
+                Err(_) if row.max_time < horizon => row.sessions,
+                Err(reason) => {
+                    pruned.damaged.push(MissingSplit { name: row.name.clone(), reason });
+                    continue;
+                }
+            };
+            pruned.sessions += sessions;
+            pruned.splits += 1;
+            pruned.bytes += (u128::from(row.bytes) * u128::from(sessions) / u128::from(row.sessions.max(1))) as u64;
+        }
+        let horizon = kept::horizon_of_rows(horizon);
+        let kept = catalog::kept_bytes(&self.catalog())?;
+        pruned.bytes += kept.iter().filter(|(newest, _)| *newest < horizon).map(|(_, bytes)| bytes).sum::<u64>();
+        Ok(pruned)
+    }
+
+    /// Sessions of a split that nothing replaced.
+    fn started_before(&self, name: &str, reader: &SplitReader, horizon: Timestamp) -> u64 {
+        let masked = self.masked.get(name).map_or(&[][..], Vec::as_slice);
+        let is_gone = |document: &u32| {
+            reader.times().started(*document).is_some_and(|started| started < horizon)
+                && masked.binary_search(document).is_err()
+        };
+        (0..reader.len()).filter(is_gone).count() as u64
+    }
+}
+
+impl Writer {
     /// Sessions from before this time are left out of the store.
     pub fn horizon(&self) -> Result<Option<Timestamp>, StoreError> {
         Ok(Meta::Horizon.get(&self.connection())?.map(Timestamp))
