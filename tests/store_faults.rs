@@ -212,3 +212,59 @@ fn every_question_says_what_it_is_answered_without() {
     splits(&path.join("smtptrail-store")).iter().for_each(|split| fs::remove_file(split).unwrap());
     says_so("missing");
 }
+
+/// Runs the program as somebody from whom files can be kept: as nobody, where the test is root's. For nobody the program
+/// is copied to where it can be reached.
+#[cfg(unix)]
+fn run_unprivileged(folder: &Path, args: &[&str]) -> Ran {
+    use std::os::unix::{fs::MetadataExt, process::CommandExt};
+
+    const NOBODY: u32 = 65_534;
+    let program = folder.join("smtptrail");
+    if !program.exists() {
+        fs::copy(env!("CARGO_BIN_EXE_smtptrail"), &program).unwrap();
+    }
+    let mut command = Command::new(program);
+    if fs::metadata(folder).unwrap().uid() == 0 {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let output = command.current_dir(folder).args(args).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_may_not_be_read_is_named_in_plain_words() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let allow = |path: &Path, mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    allow(path, 0o755);
+    generate(path, "logs", "6");
+    assert_eq!(run(path, &["--store", "store", "index", "logs"]).code, Some(0));
+    let search = ["--store", "store", "search", "*"];
+    assert_eq!(run_unprivileged(path, &search).code, Some(0));
+    let says = |args: &[&str], code: i32, text: &str| {
+        let ran = run_unprivileged(path, args);
+        let is_plain = ["Os {", "IoError", "Error code"].iter().all(|leak| !ran.err.contains(leak));
+        assert!(ran.code == Some(code) && ran.err.contains(text) && is_plain, "{args:?}: {:?} {}", ran.code, ran.err);
+    };
+
+    let split = largest(&path.join("store"));
+    for denied in [&split, &path.join("store/splits")] {
+        allow(denied, 0);
+        says(&search, 3, "cannot be read: Permission denied");
+        allow(denied, 0o755);
+    }
+    let catalog = path.join("store/catalog.sqlite");
+    allow(&catalog, 0);
+    says(&search, 2, "cannot read store/catalog.sqlite: Permission denied");
+    says(&["--store", "store", "index", "logs"], 2, "Permission denied");
+    allow(&catalog, 0o644);
+    allow(&path.join("store"), 0);
+    says(&search, 2, "cannot read store/catalog.sqlite: Permission denied");
+    allow(&path.join("store"), 0o755);
+    assert_eq!(run_unprivileged(path, &search).code, Some(0));
+}

@@ -253,7 +253,7 @@ fn a_store_that_cannot_be_written_is_searched() {
         let ran = trial.run_unprivileged(args);
         assert_eq!((ran.code, ran.out.lines().count()), (Some(0), lines), "{args:?}: {}{}", ran.out, ran.err);
     }
-    for args in [&["index", "logs"][..], &["prune", "--keep", "1d"]] {
+    for args in [&["index", "logs"][..], &["prune", "--keep", "1d", "--force"]] {
         let ran = trial.run_unprivileged(args);
         let is_clear = ran.err.contains("Permission denied") || ran.err.contains("readonly");
         assert!(ran.code == Some(2) && ran.err.lines().count() == 1 && is_clear, "{args:?}: {}", ran.err);

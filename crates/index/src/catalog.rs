@@ -4,6 +4,8 @@
 //! transaction.
 
 use std::{
+    fs::{File, OpenOptions},
+    io,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -121,7 +123,12 @@ fn is_busy(error: &rusqlite::Error) -> bool {
 }
 
 fn try_open_for_writing(store: &Path) -> Result<Connection, StoreError> {
-    let mut connection = Connection::open(path(store))?;
+    let path = path(store);
+    match OpenOptions::new().read(true).write(true).open(&path) {
+        Err(source) if !is_absent(&source) => return Err(StoreError::Write { path, source }),
+        _ => {}
+    }
+    let mut connection = Connection::open(path)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     match check_layout(&connection, store) {
@@ -144,8 +151,11 @@ fn try_open_for_writing(store: &Path) -> Result<Connection, StoreError> {
 /// there the file is read as it is, which is whole: a run leaves no log behind.
 pub(crate) fn open_for_reading(store: &Path) -> Result<Connection, StoreError> {
     let path = path(store);
-    if !path.is_file() {
-        return Err(StoreError::NotFound { dir: store.to_owned() });
+    // SQLite says of a file that may not be read only that it cannot be opened.
+    match File::open(&path) {
+        Ok(_) if path.is_file() => {}
+        Err(source) if !is_absent(&source) => return Err(StoreError::Read { path, source }),
+        _ => return Err(StoreError::NotFound { dir: store.to_owned() }),
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(&path, flags)?;
@@ -163,6 +173,10 @@ pub(crate) fn open_for_reading(store: &Path) -> Result<Connection, StoreError> {
         return Err(StoreError::NotFound { dir: store.to_owned() });
     }
     Ok(connection)
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Whether the medium does not let SQLite make its shared memory. A catalog that is only busy must not be read past its

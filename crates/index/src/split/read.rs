@@ -1,10 +1,13 @@
 //! Reading a split: its columns, words, dictionaries and records.
 
-use std::{path::Path, sync::OnceLock};
+use std::{fs::File, io, path::Path, sync::OnceLock};
 
 use rustc_hash::FxHashMap;
 use smtplog::{Session, SessionId, Timestamp};
-use tantivy::directory::{Directory, MmapDirectory, OwnedBytes, error::OpenReadError};
+use tantivy::directory::{
+    Directory, MmapDirectory, OwnedBytes,
+    error::{OpenDirectoryError, OpenReadError},
+};
 
 use super::{
     bundle::{Bundle, Layout},
@@ -52,6 +55,13 @@ pub(crate) type Reason = String;
 /// The reason of a split whose file is not there.
 pub(crate) const VANISHED: &str = "missing";
 
+fn unreadable(error: &io::Error) -> Reason {
+    match error.kind() {
+        io::ErrorKind::NotFound => VANISHED.to_owned(),
+        _ => format!("cannot be read: {error}"),
+    }
+}
+
 impl SplitReader {
     /// Opens a split.
     pub(crate) fn open(folder: &Path, name: &str) -> Result<SplitReader, Reason> {
@@ -60,9 +70,16 @@ impl SplitReader {
 
     /// Opens a split of some layout. One of the layout before gives its sessions back, and cannot be asked.
     pub(crate) fn open_layout(folder: &Path, name: &str, layout: Layout) -> Result<SplitReader, Reason> {
-        let directory = MmapDirectory::open(folder).map_err(|error| error.to_string())?;
-        let file = directory.open_read(Path::new(&format!("{name}.split"))).map_err(|error| match error {
+        let file_name = format!("{name}.split");
+        // What tantivy says of files that cannot be opened is for programmers.
+        File::open(folder.join(&file_name)).map_err(|error| unreadable(&error))?;
+        let directory = MmapDirectory::open(folder).map_err(|error| match error {
+            OpenDirectoryError::IoError { io_error, .. } => unreadable(&io_error),
+            error => error.to_string(),
+        })?;
+        let file = directory.open_read(Path::new(&file_name)).map_err(|error| match error {
             OpenReadError::FileDoesNotExist(_) => VANISHED.to_owned(),
+            OpenReadError::IoError { io_error, .. } => unreadable(&io_error),
             error => error.to_string(),
         })?;
         let bundle = Bundle::open(&file, layout).ok_or("damaged: its table cannot be read")?;
