@@ -330,6 +330,38 @@ fn an_ambiguous_id_lists_the_candidates() {
 }
 
 #[test]
+fn a_session_is_found_by_the_beginning_of_its_id() {
+    let trial = Trial::with_store();
+    let id = "EX001/unknown/send/08DC399000800000";
+    for beginning in [
+        "08DC3990008",
+        "08dc3990008",
+        " 08DC399000800000 ",
+        "EX001/unknown/send",
+        "ex001/unknown/send/08dc",
+        "EX001/unknown/send/08DC399000800000",
+    ] {
+        let ran = trial.run(&["show", beginning, "--json"]);
+        assert!(ran.code == 0 && ran.out.contains(id), "{beginning}: {} {}", ran.out, ran.err);
+    }
+    let candidates = "is the id of several sessions; name one of them:\n  \
+                      EX001/unknown/receive/08DC399000900000\n  EX001/unknown/send/08DC399000800000";
+    for beginning in ["08DC3990", "0", "EX001", "EX001/unknown/"] {
+        check(&trial, &["show", beginning], 2, &format!("error: {beginning} {candidates}"));
+    }
+    for other in
+        ["18DC", "EX001/unknown/send/08DC4", "EX001/unknown/send/x", "EX001/unknown/send/08DC399000800000@", "EX0012"]
+    {
+        check(&trial, &["show", other], 1, &format!("no session is called {other}"));
+    }
+    for empty in ["", " "] {
+        check(&trial, &["show", empty], 2, "error: name a session by its id, or by the beginning of it");
+    }
+    let search = trial.run(&["search", "status:5.7.64", "--json"]).out;
+    assert_eq!(trial.run(&["show", id, "--json"]).out, search);
+}
+
+#[test]
 fn the_report_counts_every_row() {
     let trial = Trial::with_logs();
     let ran = trial.run(&["index", "--dry-run", "logs"]);

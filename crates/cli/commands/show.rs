@@ -15,6 +15,7 @@ use crate::{
     console::Console,
     render::{
         escape::Escaped,
+        json,
         transcript::{write_facts, write_partners, write_rows},
     },
 };
@@ -29,27 +30,40 @@ const CANDIDATES_MAX: usize = 20;
 /// what the store knows is shown all the same, and the exit code is 3.
 #[derive(Args)]
 pub(crate) struct ShowArgs {
-    /// The session's id, as in EX001/hub/send/08DC399000800000, or its 16 digits, or an unambiguous part
+    /// The session's id, as in EX001/hub/send/08DC399000800000, or its 16 digits, or an unambiguous beginning of either
     session: String,
     /// Print the original lines and nothing else
     #[arg(long)]
     raw: bool,
+    /// Print what is known of it as one JSON object, as `search --json` does, without its rows
+    #[arg(long, conflicts_with = "raw")]
+    json: bool,
 }
 
 /// Prints the session.
 pub(crate) fn run(args: &ShowArgs, settings: &Settings) -> anyhow::Result<Outcome> {
+    let id = args.session.trim();
+    if id.is_empty() {
+        bail!("name a session by its id, or by the beginning of it");
+    }
     let store = open_store(&settings.store)?;
-    let Hits { mut sessions, missing, .. } = store.find(args.session.trim())?;
+    let Hits { mut sessions, missing, .. } = store.find(id)?;
     let console = &settings.console;
     say_missing(console, &missing);
     let Some(session) = sessions.pop() else {
         let place = if missing.is_empty() { "" } else { " in what can be read of the store" };
-        console.note(&format!("no session{place} is called {}", args.session));
+        console.note(&format!("no session{place} is called {id}"));
         return Ok(outcome(0, missing.is_empty()));
     };
     if !sessions.is_empty() {
         sessions.push(session);
-        bail!(candidates(&args.session, &sessions));
+        bail!(candidates(id, &sessions));
+    }
+    if args.json {
+        let mut out = console.results();
+        json::write_line(&mut out, &session)?;
+        out.flush()?;
+        return Ok(outcome(1, missing.is_empty()));
     }
     let (transcript, is_whole) = read(&store, &session, console)?;
     let mut out = console.results();

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, OnceLock},
 };
@@ -16,7 +17,7 @@ use crate::{
     execute::{Deadline, Matches, execute, wanted_links},
     parallel,
     partners::{Partners, asking},
-    query::{CertificateName, CertificateNames, Expr, Field, Link, Matcher, Query, Via, Window},
+    query::{CertificateName, CertificateNames, Expr, Field, Link, Matcher, Place, Query, Term, Via, Window, fold},
     sessions::Documents,
     split::{
         columns::{column, followed},
@@ -213,7 +214,7 @@ impl Store {
         let deadline = Deadline::start();
         let query = self.resolve(query);
         let mut hits = Hits::default();
-        let mut best: Vec<Place> = Vec::new();
+        let mut best: Vec<Found> = Vec::new();
         let mut found = Vec::new();
         let mut answers = self.answers(&query, deadline, &mut hits.missing)?;
         if options.sort == Sort::Newest {
@@ -226,7 +227,7 @@ impl Store {
             if can_be_among_the_best(&best, answer.row, options) {
                 best.extend(answer.documents.iter().filter_map(|document| {
                     let started = times.started(document)?;
-                    Some(Place { started, split, document })
+                    Some(Found { started, split, document })
                 }));
                 keep_best(&mut best, options);
             }
@@ -235,7 +236,7 @@ impl Store {
         sort_places(&mut best, options.sort);
         best.truncate(options.limit.unwrap_or(usize::MAX));
         let records = parallel::each(&best.chunks(RECORDS_AT_ONCE).collect::<Vec<_>>(), |places| {
-            let session = |place: &Place| {
+            let session = |place: &Found| {
                 let split = &found[place.split].split;
                 split.session(place.document, &split.times()).ok_or(place.split)
             };
@@ -252,16 +253,9 @@ impl Store {
         Ok(hits)
     }
 
-    /// Sessions by their whole id, by the log's session id, or by the beginning of an id.
+    /// Sessions by their whole id, by the log's session id, or by the beginning of either.
     pub fn find(&self, id: &str) -> Result<Hits, StoreError> {
-        let id = id.trim();
-        let field = match SessionId::from_hex(id.as_bytes()) {
-            Some(session) => (Field::Session, Matcher::Sessions(session..=session)),
-            None if id.matches('/').count() == 3 => (Field::Id, Matcher::Exact(crate::query::fold(id))),
-            None => (Field::Id, Matcher::Prefix(crate::query::fold(id))),
-        };
-        let expr = Expr::Term(crate::query::Term::new(field.0, field.1, &Default::default()));
-        let query = Query { expr, window: Window::default() };
+        let query = Query { expr: called(id.trim()), window: Window::default() };
         let options = SearchOptions { limit: Some(FOUND_MAX), sort: Sort::Oldest };
         self.search(&query, &options)
     }
@@ -456,6 +450,38 @@ impl Store {
 /// Sessions returned for one id; more than a screen of candidates helps nobody.
 const FOUND_MAX: usize = 100;
 
+/// What a session has to satisfy that is called so.
+fn called(id: &str) -> Expr {
+    let term = |field, matcher| Expr::Term(Term::new(field, matcher, &Place::default()));
+    let begins = || term(Field::Id, Matcher::Prefix(fold(id)));
+    let numbered = |digits| Some(term(Field::Session, Matcher::Sessions(sessions_beginning(digits)?)));
+    match id.rsplit_once('/') {
+        Some((stream, digits)) if stream.matches('/').count() == 2 => match numbered(digits) {
+            Some(_) if digits.len() == SESSION_DIGITS => term(Field::Id, Matcher::Exact(fold(id))),
+            // The number spares reading every session of the stream.
+            Some(numbered) => Expr::And(vec![numbered, begins()]),
+            None => begins(),
+        },
+        _ => match numbered(id) {
+            Some(numbered) if id.len() == SESSION_DIGITS => numbered,
+            Some(numbered) => Expr::Or(vec![numbered, begins()]),
+            None => begins(),
+        },
+    }
+}
+
+/// Digits of a session id.
+const SESSION_DIGITS: usize = 16;
+
+/// The session ids that begin with some hexadecimal digits.
+fn sessions_beginning(digits: &str) -> Option<RangeInclusive<SessionId>> {
+    let padded = |digit: &str| {
+        let rest = SESSION_DIGITS.checked_sub(digits.len())?;
+        SessionId::from_hex(format!("{digits}{}", digit.repeat(rest)).as_bytes())
+    };
+    if digits.is_empty() { None } else { Some(padded("0")?..=padded("F")?) }
+}
+
 /// Records that a thread reads before it looks for more; neighbours lie in one block.
 const RECORDS_AT_ONCE: usize = 512;
 
@@ -588,14 +614,14 @@ impl CertificateUse {
 
 /// A document, by the time that it is sorted by.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Place {
+struct Found {
     started: Timestamp,
     split: usize,
     document: u32,
 }
 
-fn sort_places(places: &mut [Place], sort: Sort) {
-    let key = |place: &Place| (place.started, place.split, place.document);
+fn sort_places(places: &mut [Found], sort: Sort) {
+    let key = |place: &Found| (place.started, place.split, place.document);
     match sort {
         Sort::Oldest => places.sort_unstable_by_key(key),
         Sort::Newest => places.sort_unstable_by_key(|place| std::cmp::Reverse(key(place))),
@@ -604,7 +630,7 @@ fn sort_places(places: &mut [Place], sort: Sort) {
 
 /// Whether a session of a split can be among the first, where `best` are those of other splits in their order, as far
 /// as there are as many as wanted.
-fn can_be_among_the_best(best: &[Place], row: &SplitRow, options: &SearchOptions) -> bool {
+fn can_be_among_the_best(best: &[Found], row: &SplitRow, options: &SearchOptions) -> bool {
     let last = options.limit.and_then(|limit| if limit == 0 { None } else { best.get(limit - 1) });
     last.is_none_or(|last| match options.sort {
         Sort::Newest => last.started <= row.max_time,
@@ -613,7 +639,7 @@ fn can_be_among_the_best(best: &[Place], row: &SplitRow, options: &SearchOptions
 }
 
 /// Forgets what cannot be among the first any more, so that memory does not grow with the answer.
-fn keep_best(places: &mut Vec<Place>, options: &SearchOptions) {
+fn keep_best(places: &mut Vec<Found>, options: &SearchOptions) {
     if let Some(limit) = options.limit
         && places.len() > limit
     {
