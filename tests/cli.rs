@@ -163,6 +163,11 @@ fn errors_say_what_to_do() {
         let ran = trial.run(args);
         assert!(ran.code == 2 && ran.err.starts_with("error: ") && ran.out.is_empty(), "{args:?}: {}", ran.err);
     }
+    let unquoted = trial.run(&["search", "status:5.7.64", "-connector:Internet"]).err;
+    assert!(
+        unquoted.contains("\n  tip: quote the query, as in: smtptrail search 'status:5.7.64 -connector:Internet'\n"),
+        "{unquoted}"
+    );
     let bare = trial.run(&[]);
     assert!(bare.code == 2 && bare.err.contains("Commands:"), "{}", bare.err);
 }

@@ -13,8 +13,9 @@ mod render;
 mod replace;
 mod signals;
 mod store;
+mod unquoted;
 
-use std::{io, process::ExitCode};
+use std::{env, io, process::ExitCode};
 
 use clap::Parser;
 
@@ -32,7 +33,8 @@ pub(crate) enum Outcome {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let args = || env::args_os().map(|arg| arg.to_string_lossy().into_owned());
+    let cli = Cli::try_parse().unwrap_or_else(|error| unquoted::with_tip(error, args()).exit());
     let outcome = config::Settings::new(&cli.global).and_then(|settings| commands::run(&cli.command, &settings));
     match outcome {
         Ok(outcome) => ExitCode::from(outcome.code()),
