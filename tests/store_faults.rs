@@ -213,8 +213,8 @@ fn every_question_says_what_it_is_answered_without() {
     says_so("missing");
 }
 
-/// Runs the program as somebody from whom files can be kept: as nobody, where the test is root's. For nobody the program
-/// is copied to where it can be reached.
+/// Runs the program as somebody from whom files can be kept: as nobody, where the test is root's. For nobody the
+/// program is copied to where it can be reached.
 #[cfg(unix)]
 fn run_unprivileged(folder: &Path, args: &[&str]) -> Ran {
     use std::os::unix::{fs::MetadataExt, process::CommandExt};

@@ -6,8 +6,8 @@
 //! was turned off.
 //!
 //! Nobody knows yet what belongs into hours that have only begun, so everything is judged up to the newest hour that
-//! the fleet has rows of, or as far as was asked: what all streams miss alike only the asker's clock can tell. The rules
-//! see counts and names only, no clock and no store.
+//! the fleet has rows of, or as far as was asked: what all streams miss alike only the asker's clock can tell. The
+//! rules see counts and names only, no clock and no store.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
