@@ -283,7 +283,9 @@ impl Line<'_, '_> {
             let mut sessions = Vec::new();
             for (stream, id) in keys.iter().filter_map(SentKey::as_session) {
                 let found = self.maker.store.find(&format!("{stream}/{id}"))?;
-                sessions.extend(found.into_iter().filter(|one| one.session == id && one.stream.to_string() == stream));
+                self.missing.extend(found.missing);
+                let is_it = |one: &Session| one.session == id && one.stream.to_string() == stream;
+                sessions.extend(found.sessions.into_iter().filter(is_it));
             }
             let known = self.known.of_sessions(&sessions)?;
             if !self.send(sessions, &known, None)? {
