@@ -15,7 +15,7 @@ use ::index::{
 use anyhow::bail;
 use clap::Args;
 use diagnose::{Background, Case, Cause, RULES, Refused, cases, judge};
-use smtplog::{Thumbprint, Timestamp};
+use smtplog::{Thumbprint, Timestamp, civil::DAY_MS};
 
 use super::{open_store, parse_query, say_missing, window::WindowArgs};
 use crate::{
@@ -206,9 +206,21 @@ pub(crate) fn each_judged(
     query: &Query,
     days: &[i64],
     missing: &mut Vec<MissingSplit>,
-    mut with: impl FnMut(i64, &Case<'_>, &[Cause]),
+    with: &mut dyn FnMut(i64, &Case<'_>, &[Cause]),
 ) -> anyhow::Result<()> {
     let refusals = store.refusals(query, SESSIONS_MAX)?;
+    if refusals.total > refusals.sessions.len() as u64 && days.len() > 1 {
+        // Too many at once: each half of the days by itself.
+        let (first, rest) = days.split_at(days.len() / 2);
+        for days in [first, rest] {
+            let begin = days.first().map(|day| Timestamp(day * DAY_MS));
+            let end = days.last().map(|day| Timestamp((day + 1) * DAY_MS));
+            let Window { since, until } = query.window;
+            let window = Window { since: since.max(begin), until: until.into_iter().chain(end).min() };
+            each_judged(store, &query.clone().within(window), days, missing, with)?;
+        }
+        return Ok(());
+    }
     missing.extend(refusals.missing);
     let mut by_day: BTreeMap<i64, Vec<Refused>> = BTreeMap::new();
     for refused in refusals.sessions.into_iter().flat_map(gather::refused) {

@@ -8,7 +8,7 @@ use crate::commands::explain;
 
 /// Days that are looked at together: most of the time goes into what was before them, and that is nearly the same. Each
 /// has its findings all the same.
-pub(super) const DAYS: i64 = 7;
+pub(super) const DAYS: i64 = 32;
 
 /// The findings of UTC days that lie close together, for refusals that match a query.
 pub(super) fn of_days(
@@ -29,7 +29,7 @@ pub(super) fn of_days(
     }
     let query = query.clone().within(window);
     let mut findings = Vec::new();
-    explain::each_judged(store, &query, days, missing, |day, case, causes| {
+    explain::each_judged(store, &query, days, missing, &mut |day, case, causes| {
         let secret = redaction.map(Redaction::secret);
         findings.extend(Finding::of_case(day, case, causes, certificates, secret));
     })?;
