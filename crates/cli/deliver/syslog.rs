@@ -2,13 +2,15 @@
 //!
 //! Syslog confirms nothing. Over TCP and TLS a batch has a connection of its own, which is closed for writing at its
 //! end: a receiver that has read everything closes the rest, one that went away in the middle resets it, and then the
-//! batch is sent again. Datagrams get lost, and nobody hears of it.
+//! batch is sent again. One that goes away between two packets closes first, and resets the connection when the second
+//! comes, so the reset is waited for as well. Datagrams get lost, and nobody hears of it.
 
 use std::{
     io::{self, Read, Write},
     net::{Shutdown, TcpStream, ToSocketAddrs, UdpSocket},
     sync::Arc,
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, anyhow, bail};
@@ -25,6 +27,12 @@ const WITHIN: Duration = Duration::from_secs(30);
 
 /// Time in which a receiver has to have read what was sent and to close.
 const CLOSED_WITHIN: Duration = Duration::from_secs(60);
+
+/// Time in which a reset comes, where the system does not say that everything was acknowledged.
+const RESET_WITHIN: Duration = Duration::from_millis(500);
+
+/// How often it is looked whether the receiver's host has acknowledged everything, once the receiver has closed.
+const ASKED_EVERY: Duration = Duration::from_millis(2);
 
 /// A receiver of syslog.
 pub(crate) struct Syslog {
@@ -96,12 +104,14 @@ impl Syslog {
                 tls.conn.send_close_notify();
                 tls.flush()?;
                 tls.sock.shutdown(Shutdown::Write)?;
-                read_to_close(&mut tls.sock)
+                read_to_close(&mut tls.sock)?;
+                wait_for_the_last_byte(&tls.sock)
             }
             _ => {
                 stream.write_all(framed)?;
                 stream.shutdown(Shutdown::Write)?;
-                read_to_close(&mut stream)
+                read_to_close(&mut stream)?;
+                wait_for_the_last_byte(&stream)
             }
         }
     }
@@ -123,6 +133,26 @@ fn read_to_close(stream: &mut TcpStream) -> io::Result<()> {
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Waits until the receiver's host has acknowledged the last byte, and fails if it reset the connection instead: the
+/// receiver closed before that byte came. Either way nobody is connected any more, and Linux says so when it is asked
+/// for the peer's address. Other systems may not; there a reset has as long as its way may take.
+fn wait_for_the_last_byte(stream: &TcpStream) -> io::Result<()> {
+    let is_told = cfg!(target_os = "linux");
+    let within = if is_told { CLOSED_WITHIN } else { RESET_WITHIN };
+    let begin = Instant::now();
+    while stream.peer_addr().is_ok() {
+        if begin.elapsed() < within {
+            thread::sleep(ASKED_EVERY);
+        } else if is_told {
+            let text = "the receiver closed the connection, but its host does not say whether everything came";
+            return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+        } else {
+            break;
+        }
+    }
+    stream.take_error()?.map_or(Ok(()), Err)
 }
 
 fn udp_socket(address: &str) -> anyhow::Result<UdpSocket> {
