@@ -60,7 +60,7 @@ impl Report<'_> {
             console.note(&format!("{} {what}", amount::counted(count, "event")));
         }
         if taken.retries > 0 {
-            console.note(&format!("{} after a failure", amount::counted(taken.retries, "retry")));
+            console.note(&format!("{} after a failure", amount::counted(taken.retries, "new attempt")));
         }
         Ok(())
     }
