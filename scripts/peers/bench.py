@@ -371,6 +371,35 @@ def measure_queries(options, stores: Stores) -> list[Line]:
     ]
 
 
+def measure_export(options, stores: Stores) -> list[Line]:
+    """Every event of the store as ECS into a file; DuckDB writes as many rows that it has in memory already."""
+    file, again = stores.smtptrail.with_name("events.ndjson"), stores.smtptrail.with_name("again.ndjson")
+    command = [options.smtptrail, "--store", str(stores.smtptrail), "--threads", str(THREADS), "export"]
+    ours = Contestant(
+        "export --to ecs", [*command, "--to", "ecs", "--output", str(file)], prepare=lambda: file.unlink(missing_ok=True)
+    )
+    theirs: list[dict] = []
+    for turn in range(options.rounds):
+        say(f"round {turn + 1} of {options.rounds}")
+        ours.run()
+        again.unlink(missing_ok=True)
+        theirs.append(json.loads(execute([*DUCKDB, "export", str(file), str(again), str(THREADS)]).output))
+    with file.open("rb") as lines:
+        events = sum(chunk.count(b"\n") for chunk in iter(lambda: lines.read(1 << 24), b""))
+    agree("events as JSON rows", export=events, duckdb=theirs[-1]["rows"])
+    sessions = sessions_of(options, stores.smtptrail, "*", "server")
+    size = file.stat().st_size
+    note = f"{sessions:,} sessions, {events:,} events, {size / MIB:,.0f} MiB, median {number(ours.median)} s"
+    best = min(run["seconds"] for run in theirs)
+    file.unlink()
+    again.unlink()
+    return [
+        Line("events as ECS into a file", ours.best, "s", 3, note=note),
+        Line("DuckDB, as many JSON rows", best, "s", note=f"from memory, {theirs[-1]['bytes'] / MIB:,.0f} MiB, COPY alone"),
+        Line("export, peak memory", ours.peak_bytes / MIB, "MiB", 1024, 400),
+    ]
+
+
 def measure_sizes(reference: Fleet, stores: Stores) -> list[Line]:
     store = sum(path.stat().st_size for path in stores.smtptrail.rglob("*") if path.is_file())
     table = stores.duckdb.stat().st_size
@@ -442,6 +471,7 @@ def main() -> int:
 
     lines = measure_index(options, reference, stores)
     lines += measure_queries(options, stores)
+    lines += measure_export(options, stores)
     lines += measure_sizes(reference, stores)
     lines += measure_second_run(options, work / "store-of-many")
     if options.growth:

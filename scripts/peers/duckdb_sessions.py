@@ -4,6 +4,7 @@
     duckdb_sessions.py refused DATABASE STATUS           the certificate with most such refusals, and its sessions
     duckdb_sessions.py find DATABASE THUMBPRINT STATUS   ten sessions, from a cold process
     duckdb_sessions.py repeat DATABASE THUMBPRINT STATUS TIMES    the same in one process: median in ms
+    duckdb_sessions.py export FILE OUTPUT THREADS        writes a file of JSON rows again; prints rows, bytes and seconds
     duckdb_sessions.py version
 
 The table is bare: no reply texts, no envelopes, no full text, and a second run reads everything again.
@@ -122,11 +123,24 @@ def ten(connection, thumbprint: str, status: str) -> list[tuple]:
     return connection.execute(TEN, {"thumbprint": thumbprint, "status": status}).fetchall()
 
 
+def export(file: str, output: str, threads: str) -> None:
+    """Loads a file of JSON rows, untimed, and writes the table as JSON rows."""
+    with duckdb.connect(config={"threads": int(threads)}) as connection:
+        connection.execute(
+            "CREATE TABLE events AS SELECT * FROM read_json($file, format = 'newline_delimited', sample_size = 200000)",
+            {"file": file},
+        )
+        start = time.perf_counter()
+        rows = connection.execute(f"COPY events TO '{output}' (FORMAT json)").fetchone()[0]
+        seconds = time.perf_counter() - start
+    print(json.dumps({"rows": rows, "bytes": Path(output).stat().st_size, "seconds": seconds}))
+
+
 def version() -> None:
     print(duckdb.__version__)
 
 
-VERBS = {verb.__name__: verb for verb in (build, refused, find, repeat, version)}
+VERBS = {verb.__name__: verb for verb in (build, refused, find, repeat, export, version)}
 
 if __name__ == "__main__":
     VERBS[sys.argv[1]](*sys.argv[2:])

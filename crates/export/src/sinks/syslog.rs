@@ -89,10 +89,12 @@ impl Sink for Syslog {
         let begin = out.len();
         let mut text = String::new();
         put_shortened(&message(event), &mut text);
+        let mut words = Vec::with_capacity(text.len());
+        put_escaped(&text, &mut words, |_| None);
         put_header(event, out);
         out.extend_from_slice(b"[smtptrail@32473");
-        // Behind the fields come `] ` and the words. Escaping does not make these longer.
-        let end = (begin + MESSAGE_BYTES_MAX).saturating_sub(text.len() + 2);
+        // Behind the fields come `] ` and the words.
+        let end = (begin + MESSAGE_BYTES_MAX).saturating_sub(words.len() + 2);
         let others = Field::all().filter(|field| !FIRST.contains(field));
         let lines = FIRST.iter().copied().chain(others).map(|field| (field.name(), Take::Field(field)));
         put_fitting(event, lines, end, out, |out, name, text| {
@@ -103,7 +105,7 @@ impl Sink for Syslog {
             out.push(b'"');
         });
         out.extend_from_slice(b"] ");
-        put_escaped(&text, out, |_| None);
+        out.extend_from_slice(&words);
     }
 }
 
