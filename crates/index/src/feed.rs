@@ -1,6 +1,6 @@
 //! Feeds: the sessions that some runs brought, in an order that no merge changes, a batch at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use smtplog::{Session, SessionId, Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
@@ -9,10 +9,10 @@ use crate::{
     Checkpoint, Sent, SentKey, Store, StoreError, catalog,
     execute::Deadline,
     exports, parallel,
-    query::{Query, Via},
+    query::{Expr, Field, Matcher, Place, Query, Term, Via, Window},
     rewrite::DAY_MS,
     split::{columns::column, read::Times},
-    store::{Answer, MissingSplit, note_missing},
+    store::{Answer, Hits, MissingSplit, SearchOptions, Sort, note_missing},
 };
 
 /// A session's place in the order of feeds: by its start, then by its id and stream, so that it is the same in every
@@ -106,6 +106,24 @@ impl Store {
         exports::sent(&self.catalog(), export, key)
     }
 
+    /// The sessions that some keys name.
+    pub fn sessions_of(&self, keys: &[SentKey]) -> Result<Hits, StoreError> {
+        let mut hits = Hits::default();
+        for keys in keys.chunks(KEYS_AT_ONCE) {
+            let named: BTreeSet<(&str, SessionId)> = keys.iter().filter_map(SentKey::as_session).collect();
+            let term = |&(_, id): &(&str, SessionId)| {
+                Expr::Term(Term::new(Field::Session, Matcher::Sessions(id..=id), &Place::default()))
+            };
+            let query = Query { expr: Expr::any_of(named.iter().map(term).collect()), window: Window::default() };
+            let mut found = self.search(&query, &SearchOptions { sort: Sort::Oldest, ..SearchOptions::default() })?;
+            found.sessions.retain(|one| named.contains(&(&*one.stream.to_string(), one.session)));
+            hits.total += found.sessions.len() as u64;
+            hits.sessions.append(&mut found.sessions);
+            hits.missing.append(&mut found.missing);
+        }
+        Ok(hits)
+    }
+
     /// What an export remembers: the keys of everything, and of what lacks a certificate that another session has.
     pub fn sent_keys(&self, export: &str) -> Result<(Vec<SentKey>, Vec<SentKey>), StoreError> {
         let catalog = self.catalog();
@@ -153,6 +171,9 @@ impl Store {
 fn day_of(times: &Times<'_>, document: u32) -> Option<i64> {
     Some(times.started(document)?.0.div_euclid(DAY_MS))
 }
+
+/// Keys that are looked up together.
+const KEYS_AT_ONCE: usize = 200;
 
 /// Sessions that a thread reads before it looks for more; neighbours lie in one block.
 const SESSIONS_AT_ONCE: usize = 256;

@@ -63,6 +63,8 @@ struct Step {
     made: Made,
     sessions: u64,
     place: Option<FeedPlace>,
+    /// Whether the rest of its sessions follows: what is noted now would have to say how far within them it came.
+    is_part: bool,
     done: Option<u64>,
 }
 
@@ -108,7 +110,7 @@ impl Job<'_> {
         };
         let (queue, steps) = sync_channel(QUEUE_BATCHES);
         let buffers = Buffers::default();
-        let goes_on = target.goes_on();
+        let goes_on = target.goes_on(self.sink);
         let (made, sent) = thread::scope(|scope| {
             let used = buffers.clone();
             let receiving = scope.spawn(move || receive(receiver, exporter, steps, goes_on, &used));
@@ -125,6 +127,12 @@ impl Job<'_> {
         Report { job: self, target: &target, totals: &totals, time: begin.elapsed() }.print()?;
         let is_whole = missing.is_empty() && totals.taken.refused == 0;
         *ended = Some(totals);
+        if range.until_run < newest && !is_stopped(self.stop) && range.name.is_some() && !self.dry_run {
+            // It has only finished what was begun before the last runs came.
+            if self.run(args, ended)? == Outcome::Partial {
+                return Ok(Outcome::Partial);
+            }
+        }
         if is_stopped(self.stop) {
             bail!("stopped by a signal; what was sent is noted, and the next export goes on there");
         }
@@ -146,6 +154,7 @@ impl Job<'_> {
             kinds: &self.kinds,
             redaction: self.redaction.as_ref(),
             remembers: range.name.is_some(),
+            newest: store.info().last.unwrap_or(Timestamp(0)),
             threads: self.settings.threads,
             needs_header: range.needs_header,
             buffers,
@@ -279,16 +288,15 @@ impl Line<'_, '_> {
 
     /// Sessions that lacked a certificate of another session, if the store has that now.
     fn waiting(&mut self) -> anyhow::Result<bool> {
-        for keys in std::mem::take(&mut self.known.waiting).chunks(BATCH_SESSIONS) {
-            let mut sessions = Vec::new();
-            for (stream, id) in keys.iter().filter_map(SentKey::as_session) {
-                let found = self.maker.store.find(&format!("{stream}/{id}"))?;
-                self.missing.extend(found.missing);
-                let is_it = |one: &Session| one.session == id && one.stream.to_string() == stream;
-                sessions.extend(found.sessions.into_iter().filter(is_it));
-            }
-            let known = self.known.of_sessions(&sessions)?;
-            if !self.send(sessions, &known, None)? {
+        let waiting = std::mem::take(&mut self.known.waiting);
+        if self.range.after_run == self.range.until_run {
+            return Ok(true); // Nothing came that it could be.
+        }
+        for keys in waiting.chunks(BATCH_SESSIONS) {
+            let found = self.maker.store.sessions_of(keys)?;
+            self.missing.extend(found.missing);
+            let known = self.known.of_sessions(&found.sessions)?;
+            if !self.send(found.sessions, &known, None)? {
                 return Ok(false);
             }
         }
@@ -341,11 +349,13 @@ impl Line<'_, '_> {
         };
         // Only with the last of them the place is reached.
         let last = parts.pop().unwrap_or_default();
-        Ok(parts.into_iter().all(|part| self.put(part, 0, None, None)) && self.put(last, count, place, None))
+        let part = |made| Step { made, sessions: 0, place: None, is_part: true, done: None };
+        let are_put = parts.into_iter().all(|made| self.queue.send(part(made)).is_ok());
+        Ok(are_put && self.put(last, count, place, None))
     }
 
     fn put(&self, made: Made, sessions: u64, place: Option<FeedPlace>, done: Option<u64>) -> bool {
-        self.queue.send(Step { made, sessions, place, done }).is_ok()
+        self.queue.send(Step { made, sessions, place, is_part: false, done }).is_ok()
     }
 }
 
@@ -361,9 +371,20 @@ fn receive(
     let mut unnoted = Progress::default();
     let (mut bytes, mut noted) = (0, Instant::now());
     let mut is_whole = false;
-    for Step { made, sessions, place, done } in steps {
+    let mut may_note = true;
+    for Step { made, sessions, place, is_part, done } in steps {
         if !made.batch.bytes.is_empty() {
-            totals.taken.add(receiver.send(&made.batch)?);
+            match receiver.send(&made.batch) {
+                Ok(taken) => totals.taken.add(taken),
+                Err(error) => {
+                    // What was confirmed before is not sent again. A file knows by itself what it has.
+                    let noting = exporter.as_mut().filter(|_| goes_on && may_note);
+                    if let (Some(exporter), Ok(None)) = (noting, receiver.settle()) {
+                        exporter.commit(&unnoted)?;
+                    }
+                    return Err(error);
+                }
+            }
         }
         totals.sessions += sessions;
         totals.amended += made.amended;
@@ -375,7 +396,8 @@ fn receive(
         used.give(made.batch);
         unnoted.place = place.or(unnoted.place);
         is_whole |= done.is_some();
-        let is_due = bytes >= NOTED_BYTES || noted.elapsed() >= NOTED_AFTER;
+        may_note = !is_part;
+        let is_due = may_note && (bytes >= NOTED_BYTES || noted.elapsed() >= NOTED_AFTER);
         if let Some(exporter) = exporter.as_mut().filter(|_| goes_on && is_due && done.is_none()) {
             unnoted.length = receiver.settle()?;
             exporter.commit(&unnoted)?;
@@ -391,7 +413,7 @@ fn receive(
         }
         return Ok((totals, None));
     };
-    if goes_on {
+    if goes_on && may_note {
         unnoted.length = receiver.settle()?;
         if is_whole {
             (unnoted.place, _) = (None, receiver.finish()?);

@@ -11,7 +11,7 @@ use ::index::{
     query::{Asking, Via},
 };
 use export::{Certificates, Columns, Event, Finding, Framing, Item, Kind, Redaction, Resolved, SessionView, Sink};
-use smtplog::{Session, SessionId};
+use smtplog::{Session, SessionId, Timestamp};
 
 use crate::deliver::Batch;
 
@@ -24,6 +24,8 @@ pub(super) struct Maker<'a> {
     pub(super) redaction: Option<&'a Redaction>,
     /// Whether what was sent is remembered where it may change.
     pub(super) remembers: bool,
+    /// The newest record of the store.
+    pub(super) newest: Timestamp,
     pub(super) threads: usize,
     /// Whether each record gets a header of syslog.
     pub(super) needs_header: bool,
@@ -69,6 +71,9 @@ impl Buffers {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(batch);
     }
 }
+
+/// Milliseconds behind the newest record of the store after which nobody waits for a front end's log any more.
+const WAITS_MS: i64 = 7 * 86_400_000;
 
 /// Sessions below which a second thread costs more than it brings.
 const SESSIONS_OF_THREAD: usize = 64;
@@ -169,7 +174,8 @@ impl Maker<'_> {
         made: &mut Made,
     ) {
         let session = view.session;
-        let waits = view.waits();
+        // Logs of a front end come within days, if they come.
+        let waits = view.waits() && self.newest.0.saturating_sub(session.last.0) < WAITS_MS;
         let key = SentKey::session(&session.stream, session.session);
         let before = known.get(&key);
         let may_change = waits || !session.complete;

@@ -145,8 +145,8 @@ impl<'a> Target<'a> {
     }
 
     /// Whether a part of it can be noted as sent before the rest is.
-    pub(super) fn goes_on(&self) -> bool {
-        !matches!(self, Target::Replaced(_) | Target::Folder(_))
+    pub(super) fn goes_on(&self, sink: &dyn Sink) -> bool {
+        !matches!(self, Target::Replaced(_) | Target::Folder(_)) && sink.framing() != Framing::Columns
     }
 
     /// Whether it is a receiver of syslog.
