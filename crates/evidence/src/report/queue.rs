@@ -1,14 +1,21 @@
 //! Last errors of a queue: `[{LED=451 4.4.395 ...};{MSG=};{FQDN=host};{IP=};{LRT=5/2/2019 6:32:14 AM}]`.
 //!
 //! The order of the fields changed over the years, copies wrap them, and retyped ones have other brackets.
+//! Format-List breaks a record at the console's width, even inside of words, and indents what follows.
+
+use std::borrow::Cow;
 
 use super::{Found, reply};
+
+/// Widths of the lines that a console of 80 or 120 columns breaks.
+const CONSOLE_WIDTHS: [usize; 4] = [79, 80, 119, 120];
 
 /// Bytes of a record that are looked at: those that end are far shorter.
 const RECORD_BYTES_MAX: usize = 8 << 10;
 
 /// Reads the records, and returns the text without their replies.
 pub(super) fn read(text: &str, found: &mut Found) -> String {
+    let text = &*unwrapped(text);
     // Only ASCII changes, so places are the same in both.
     let lower = text.to_ascii_lowercase();
     let mut rest = String::with_capacity(text.len());
@@ -23,6 +30,44 @@ pub(super) fn read(text: &str, found: &mut Found) -> String {
     }
     rest.push_str(&text[at..]);
     rest
+}
+
+/// The text with each record on one line.
+fn unwrapped(text: &str) -> Cow<'_, str> {
+    let mut lines = text.lines().peekable();
+    let mut joined = String::with_capacity(text.len());
+    while let Some(line) = lines.next() {
+        let mut parts = vec![line.trim_end()];
+        while parts.iter().any(|part| has_error(part)) && !parts.last().is_some_and(|last| last.ends_with("}]")) {
+            let is_rest = |line: &&str| line.starts_with([' ', '\t']) && !line.trim().is_empty();
+            let Some(more) = lines.next_if(is_rest) else { break };
+            parts.push(more.trim_end());
+        }
+        join(&parts, &mut joined);
+        joined.push('\n');
+    }
+    match has_error(text) {
+        true => joined.into(),
+        false => text.into(),
+    }
+}
+
+fn has_error(text: &str) -> bool {
+    next(&text.to_ascii_lowercase(), 0).is_some()
+}
+
+/// Joins the lines of a record. One as wide as the console was broken inside of a word; between words the blank is lost.
+fn join(parts: &[&str], joined: &mut String) {
+    let width = |part: &str| part.chars().count();
+    let wrapped = &parts[..parts.len().saturating_sub(1)];
+    let full = wrapped.iter().map(|part| width(part)).max().unwrap_or(0);
+    let is_known = CONSOLE_WIDTHS.contains(&full) || wrapped.iter().filter(|part| width(part) == full).count() > 1;
+    for (at, part) in parts.iter().enumerate() {
+        joined.push_str(if at == 0 { part } else { part.trim_start() });
+        if at < wrapped.len() && !(is_known && width(part) == full) {
+            joined.push(' ');
+        }
+    }
 }
 
 /// Where the next error begins: `{led=`, or `<led-` as somebody read it.

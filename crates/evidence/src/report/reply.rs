@@ -13,6 +13,12 @@ const DEPTH_MAX: usize = 8;
 /// Bytes of a reply. RFC 5321 allows 512 a line; reporters add what they tried.
 pub(super) const REPLY_BYTES_MAX: usize = 8 << 10;
 
+/// Bytes of a session's id.
+const SESSION_BYTES: usize = 16;
+
+/// Bytes of a signature's time: `2026-08-13T13:12:35.600Z`.
+const TIME_BYTES: usize = 24;
+
 /// Where a reply begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Head {
@@ -170,13 +176,31 @@ fn peer(text: &str) -> Option<Peer> {
 
 /// `HOST`, `HOST time`, `HOST time session`.
 fn signature(inside: &str) -> Option<Peer> {
+    words_signature(inside).or_else(|| broken_signature(inside))
+}
+
+/// A whole signature that was wrapped inside of its words: `HOST 2026-0 8-13T13:12:35.600Z 08DEF8E545D8505D`.
+fn broken_signature(inside: &str) -> Option<Peer> {
+    let joined: String = inside.split_whitespace().collect();
+    let (rest, session) = joined.split_at_checked(joined.len().checked_sub(SESSION_BYTES)?)?;
+    let (host, time) = rest.split_at_checked(rest.len().checked_sub(TIME_BYTES)?)?;
+    let time: jiff::Timestamp = time.parse().ok()?;
+    let is_whole = is_hex(session, SESSION_BYTES) && is_host(host) && host.parse::<IpAddr>().is_err();
+    is_whole.then(|| Peer {
+        host: host.to_owned(),
+        time_ms: Some(time.as_millisecond()),
+        session: Some(session.to_ascii_uppercase()),
+    })
+}
+
+fn words_signature(inside: &str) -> Option<Peer> {
     let mut words = inside.split_whitespace();
     let host = words.next().filter(|host| is_host(host) && host.parse::<IpAddr>().is_err())?;
     let mut peer = Peer { host: host.to_owned(), time_ms: None, session: None };
     for word in words {
         match word.parse::<jiff::Timestamp>() {
             Ok(time) => peer.time_ms = Some(time.as_millisecond()),
-            Err(_) if is_hex(word, 16) => peer.session = Some(word.to_ascii_uppercase()),
+            Err(_) if is_hex(word, SESSION_BYTES) => peer.session = Some(word.to_ascii_uppercase()),
             Err(_) => return None,
         }
     }
@@ -307,6 +331,14 @@ mod tests {
         check(
             "a [b.x 2026-08-13T13:12:35.600Z 08DEF8E545D8505D] [fe.x]",
             Some(("b.x", true, Some("08DEF8E545D8505D"))),
+        );
+        check(
+            "a [fe.x.y 2026-0 8-13T13:12:35.600Z 08DEF8E5 45D8505D]",
+            Some(("fe.x.y", true, Some("08DEF8E545D8505D"))),
+        );
+        check(
+            "a [f e.x.y 2026-08-13T13:12:35.600Z 08DEF8E545D8505D]",
+            Some(("fe.x.y", true, Some("08DEF8E545D8505D"))),
         );
         check("a [LastAttemptedServerName=a.b] [10.0.0.1] [a b] [fe.x", None);
     }

@@ -79,6 +79,31 @@ fn python() {
     );
 }
 
+/// Format-List breaks at the console's width, inside of words too.
+#[test]
+fn wrapped_errors_of_queues() {
+    let record = "[{LED=550 5.7.64 TenantAttribution; Relay Access Denied [BL2NAM06FT046.mail.protection.outlook.com \
+                  2024-03-06T23:59:59.933Z 08DC32A8377F1E20]};{MSG=};{FQDN=contoso-com.mail.protection.outlook.com};\
+                  {IP=52.101.13.169};{LRT=3/6/2024 11:59:59 PM}]";
+    let whole = report(format!("LastError : {record}\n").as_bytes());
+    assert_eq!(whole.attempts[0].peer.as_ref().unwrap().session.as_deref(), Some("08DC32A8377F1E20"));
+    for width in [45, 79, 80, 100, 119, 120] {
+        let (label, room) = ("LastError      : ", width - 17);
+        let letters: Vec<char> = record.chars().collect();
+        let lines: Vec<String> = letters.chunks(room).map(String::from_iter).collect();
+        let text =
+            format!("Identity       : EX003\\1234\r\n{label}{}\r\nStatus2 : x", lines.join("\r\n                 "));
+        let narrow = report(text.as_bytes());
+        let utf16: Vec<u8> = "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+        assert_eq!(report(&utf16), narrow, "{text}");
+        if lines.len() > 2 || [79, 80, 119, 120].contains(&width) {
+            assert_eq!(narrow.attempts, whole.attempts, "{text}");
+        } else {
+            assert_eq!(narrow.attempts[0].peer, whole.attempts[0].peer, "{text}");
+        }
+    }
+}
+
 #[test]
 fn errors_of_queues() {
     check(
