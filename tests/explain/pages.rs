@@ -89,3 +89,23 @@ fn a_bounce_leads_to_its_session() {
     assert_eq!(nothing.code, Some(2));
     assert!(nothing.err.contains("letter.txt: no SMTP reply and no message id found in it"), "{}", nothing.err);
 }
+
+#[test]
+fn behind_a_proxy_a_transcript_names_the_certificate_that_was_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    done(path, &["generate", "fleet", "--scenario", "certificate-name-mismatch-proxied", "--seed", "3", "-q"]);
+    done(path, &["index", "fleet", "-q"]);
+    let case = done(path, &["explain", "status:5.7.64", "--since", "2024-01-01", "--json"]).out;
+    let case: serde_json::Value = serde_json::from_str(case.lines().next().unwrap()).unwrap();
+    let [seen, front_end] = ["presented", "front_end"].map(|key| case[key].as_str().unwrap());
+    let evidence = case["causes"][0]["evidence"].as_array().unwrap();
+    let refused = evidence.iter().find_map(|item| item["session"].as_str()).unwrap();
+    let shown = done(path, &["show", refused]).out;
+    let expected =
+        format!("the certificate that the other side saw is {seen} (smtp.contoso.com), presented by {front_end}");
+    assert!(shown.contains(&expected), "{shown}");
+    // Its own certificates are those between hub and front end.
+    assert!(!shown.contains("▶ presented") && !shown.contains("\npresented"), "{shown}");
+    assert!(shown.contains("\ninternal     presented ") && shown.contains("· internal"), "{shown}");
+}

@@ -1,12 +1,18 @@
 //! `show`: one session's transcript, read from the compressed original and checked against the store.
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    collections::BTreeSet,
+    io::{self, IsTerminal, Write},
+};
 
-use ::index::{Hits, Store};
+use ::index::{
+    Hits, Store,
+    query::{Asking, Via},
+};
 use anyhow::bail;
 use clap::Args;
 use ingest::transcript::{Original, Transcript};
-use smtplog::{Session, SourceSpan};
+use smtplog::{Direction, Session, SessionId, SourceSpan};
 
 use super::{open_store, outcome, say_missing};
 use crate::{
@@ -14,9 +20,10 @@ use crate::{
     config::Settings,
     console::Console,
     render::{
+        certificates::common_name,
         escape::Escaped,
         json,
-        transcript::{write_facts, write_partners, write_rows},
+        transcript::{Seen, write_facts, write_partners, write_rows},
     },
 };
 
@@ -70,13 +77,31 @@ pub(crate) fn run(args: &ShowArgs, settings: &Settings) -> anyhow::Result<Outcom
     if args.raw {
         write_raw(&mut out, &transcript)?;
     } else {
-        write_facts(&mut out, &session, &console.colors)?;
-        write_partners(&mut out, &store.partners(&session)?, &console.colors)?;
+        let partners = store.partners(&session)?;
+        write_facts(&mut out, &session, &seen(&store, &session, &partners), &console.colors)?;
+        write_partners(&mut out, &partners, &console.colors)?;
         writeln!(out)?;
         write_rows(&mut out, &session, &transcript.rows, &console.colors)?;
     }
     out.flush()?;
     Ok(outcome(1, is_whole && missing.is_empty()))
+}
+
+/// What front ends presented for a session whose refusals lie behind a proxy.
+fn seen(store: &Store, session: &Session, partners: &[Session]) -> Vec<Seen> {
+    let asking = Asking::of(session);
+    let links: BTreeSet<SessionId> = session.replies.iter().filter_map(|reply| reply.presented_via).collect();
+    let seen = |link: SessionId| {
+        let thumbprint = store.presented(&asking, link)?;
+        let presented = partners
+            .iter()
+            .filter(|one| one.stream.direction == Direction::Send && one.presented() == Some(thumbprint));
+        let by = presented.min_by_key(|one| (one.session != link, one.started.0.abs_diff(session.started.0)));
+        let known = store.certificate_texts().iter().find(|known| known.thumbprint == thumbprint);
+        let name = known.map(|known| common_name(&known.subject).to_owned()).filter(|name| !name.is_empty());
+        Some(Seen { link, thumbprint, name, by: by.map(Session::id) })
+    };
+    links.into_iter().filter_map(seen).collect()
 }
 
 fn candidates(id: &str, sessions: &[Session]) -> String {

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 
 use clap::builder::styling::Style;
 use ingest::transcript::TranscriptRow;
-use smtplog::{Confidence, Direction, ProxyRole, Reply, Session, Tls, record::Event};
+use smtplog::{Confidence, Direction, ProxyRole, Reply, Session, SessionId, Thumbprint, Tls, record::Event};
 
 use super::escape::Escaped;
 use crate::console::Palette;
@@ -18,10 +18,22 @@ use crate::console::Palette;
 /// Columns of labels and marks.
 const MARGIN: usize = 13;
 
-/// Prints what the store knows of a session.
-pub(crate) fn write_facts(out: &mut impl Write, session: &Session, colors: &Palette) -> io::Result<()> {
+/// The certificate that the other side saw of a session behind a proxy.
+pub(crate) struct Seen {
+    /// The id that the session's link names: the front end's, or its own.
+    pub(crate) link: SessionId,
+    /// The certificate.
+    pub(crate) thumbprint: Thumbprint,
+    /// A name of it.
+    pub(crate) name: Option<String>,
+    /// The front end's session that presented it.
+    pub(crate) by: Option<String>,
+}
+
+/// Prints what the store knows of a session, and what the front ends presented for it.
+pub(crate) fn write_facts(out: &mut impl Write, session: &Session, seen: &[Seen], colors: &Palette) -> io::Result<()> {
     writeln!(out, "{0}{1}{0:#}", colors.heading, Escaped::line(&session.id()))?;
-    for fact in facts(session, colors) {
+    for fact in facts(session, seen, colors) {
         let (label, style) = (colors.faint, fact.style);
         let text = Escaped::line(&fact.text);
         writeln!(out, "{label}{:<MARGIN$}{label:#}{style}{text}{style:#}", fact.label)?;
@@ -54,23 +66,17 @@ struct Fact {
     style: Style,
 }
 
-fn facts(session: &Session, colors: &Palette) -> Vec<Fact> {
+fn facts(session: &Session, seen: &[Seen], colors: &Palette) -> Vec<Fact> {
     let plain = |label, text| Fact { label, text, style: Style::new() };
     let mut facts = vec![plain("connector", session.connector.to_string()), plain("time", times(session))];
-    let seen = session.egress_ip.as_deref().map(|address| format!("seen as {address}"));
-    facts.push(plain("local", listed([session.local.as_deref(), seen.as_deref()])));
+    let egress = session.egress_ip.as_deref().map(|address| format!("seen as {address}"));
+    facts.push(plain("local", listed([session.local.as_deref(), egress.as_deref()])));
     facts.push(plain("remote", listed([session.remote.as_deref(), session.remote_name.as_deref()])));
     facts.extend(session.helo.as_deref().map(|helo| plain("helo", helo.to_owned())));
     facts.push(plain("tls", tls(&session.tls)));
-    let certificates = [("presented", session.presented()), ("received", session.received())];
-    let shown = certificates.into_iter().filter_map(|(label, thumbprint)| Some((label, thumbprint?)));
-    facts.extend(shown.map(|(label, thumbprint)| Fact {
-        label,
-        text: thumbprint.to_string(),
-        style: colors.certificate,
-    }));
+    facts.extend(certificates(session, colors));
     let same = |a: &Reply, b: &Reply| (a.code, &a.text, a.presented) == (b.code, &b.text, b.presented);
-    facts.extend(session.replies.chunk_by(same).flat_map(|replies| refusals(session, replies, colors)));
+    facts.extend(session.replies.chunk_by(same).flat_map(|replies| refusals(session, replies, seen, colors)));
     facts.extend(session.errors.iter().map(|error| plain("failed", error.to_string())));
     facts.extend(session.messages.iter().map(|message| {
         let id = message.message_id.as_deref().map(|id| format!("{id} ")).unwrap_or_default();
@@ -94,6 +100,24 @@ fn facts(session: &Session, colors: &Palette) -> Vec<Fact> {
     }));
     facts.retain(|fact| !fact.text.is_empty());
     facts
+}
+
+/// What was presented and received. Behind a proxy that is between servers of the fleet, and not what a refusal is about.
+fn certificates(session: &Session, colors: &Palette) -> Vec<Fact> {
+    let certificates = [("presented", session.presented()), ("received", session.received())];
+    let shown = certificates.into_iter().filter_map(|(label, thumbprint)| Some((label, thumbprint?)));
+    let fact = |(label, thumbprint): (&'static str, Thumbprint)| match is_proxied(session) {
+        true => {
+            Fact { label: "internal", text: format!("{label} {thumbprint}, to the front end"), style: colors.faint }
+        }
+        false => Fact { label, text: thumbprint.to_string(), style: colors.certificate },
+    };
+    shown.map(fact).collect()
+}
+
+/// Whether a front end sends for this session: the TLS of its own rows is that between them.
+fn is_proxied(session: &Session) -> bool {
+    session.stream.direction == Direction::Send && session.proxy.iter().any(|link| link.role == ProxyRole::Origin)
 }
 
 /// What is to be known of a session whose log has no session ids.
@@ -138,7 +162,7 @@ fn tls(tls: &Tls) -> String {
 }
 
 /// Refusals that say the same, one behind the other: one to each of many recipients.
-fn refusals(session: &Session, replies: &[Reply], colors: &Palette) -> Vec<Fact> {
+fn refusals(session: &Session, replies: &[Reply], seen: &[Seen], colors: &Palette) -> Vec<Fact> {
     let Some(first) = replies.first() else { return Vec::new() };
     let status = first.status.as_deref().map(|status| format!(" {status}")).unwrap_or_default();
     let times = if replies.len() > 1 { format!("{} times ", replies.len()) } else { String::new() };
@@ -147,10 +171,22 @@ fn refusals(session: &Session, replies: &[Reply], colors: &Palette) -> Vec<Fact>
     let answered = (!commands.is_empty()).then(|| format!("in answer to {}", commands.join(", ")));
     let other = first.presented.filter(|presented| Some(*presented) != session.presented());
     let other = other.map(|presented| format!("having presented {presented}"));
-    let via = first.presented_via.map(|session| format!("the certificate is that of session {session}"));
-    let details = answered.into_iter().chain(other).chain(via);
+    let details = answered.into_iter().chain(other);
     let details = details.map(|text| Fact { label: "", text, style: Style::new() });
-    [Fact { label: "refused", text, style: colors.refusal }].into_iter().chain(details).collect()
+    let via = first.presented_via.map(|link| certificate_seen(link, seen, colors));
+    [Fact { label: "refused", text, style: colors.refusal }].into_iter().chain(details).chain(via).collect()
+}
+
+/// The certificate that a refusal behind a proxy is about.
+fn certificate_seen(link: SessionId, seen: &[Seen], colors: &Palette) -> Fact {
+    let Some(seen) = seen.iter().find(|seen| seen.link == link) else {
+        let text = "the front end presented the certificate that the other side saw; the store lacks its session";
+        return Fact { label: "", text: text.to_owned(), style: Style::new() };
+    };
+    let name = seen.name.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
+    let by = seen.by.as_deref().map(|session| format!(", presented by {session}")).unwrap_or_default();
+    let text = format!("the certificate that the other side saw is {}{name}{by}", seen.thumbprint);
+    Fact { label: "", text, style: colors.certificate }
 }
 
 /// Prints the rows of a session.
@@ -190,6 +226,8 @@ enum Mark {
     None,
     Presented,
     Received,
+    /// A certificate between the session's server and the front end that sends for it.
+    Internal,
     Command,
     Refused,
 }
@@ -200,6 +238,7 @@ impl Mark {
             Mark::None => ("", Style::new()),
             Mark::Presented => ("▶ presented", colors.certificate),
             Mark::Received => ("◀ received", colors.certificate),
+            Mark::Internal => ("· internal", colors.faint),
             Mark::Command => ("→ command", colors.refusal),
             Mark::Refused => ("✗ refused", colors.refusal),
         }
@@ -209,10 +248,12 @@ impl Mark {
 fn marks(session: &Session, rows: &[TranscriptRow]) -> Vec<Mark> {
     let mut marks = vec![Mark::None; rows.len()];
     let mut side = Mark::None;
-    for (row, mark) in rows.iter().zip(&mut marks) {
-        if row.event == Event::Information {
-            *mark = certificate_mark(&row.context, &mut side);
-        }
+    for (row, mark) in rows.iter().zip(&mut marks).filter(|(row, _)| row.event == Event::Information) {
+        *mark = match certificate_mark(&row.context, &mut side) {
+            Mark::None => Mark::None,
+            _ if is_proxied(session) => Mark::Internal,
+            certificate => certificate,
+        };
     }
     let (command, answer) = match session.stream.direction {
         Direction::Send => (Event::Sent, Event::Received),
