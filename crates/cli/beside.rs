@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use evidence::{Document, Fact, Found, Reading};
+use evidence::{Document, Fact, Flaw, Found, Reading, flaw};
 use index::{EvidenceFile, EvidenceRecord};
 use ingest::{
     Identity, Options,
@@ -69,18 +69,36 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a file is, by the name of its kind, and what was read of it.
-type Kinded = (Identity, &'static str, Reading);
+/// What a file is.
+enum Read {
+    /// Evidence, by the name of its kind, and what it says.
+    Kinded(Identity, &'static str, Reading),
+    /// Meant to be evidence, and says nothing.
+    Flawed(Flaw),
+    /// Neither.
+    Foreign,
+}
 
-fn read_one(source: &Source, mapping: bool) -> io::Result<Option<Kinded>> {
+fn read_one(source: &Source, mapping: bool) -> io::Result<Read> {
     let Whole { bytes, identity } = match read_whole(source, mapping, BYTES_MAX) {
         // A disk image beside the logs is nothing to report.
-        Err(error) if error.kind() == io::ErrorKind::FileTooLarge && !may_be_evidence(source) => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge && !may_be_evidence(source) => {
+            return Ok(Read::Foreign);
+        }
         whole => whole?,
     };
     let document = Document { name: source.name(), bytes: &bytes };
     let read = evidence::read(&document);
-    Ok(read.map(|(kind, reading)| (identity, kind.name(), reading)))
+    let is_empty = |reading: &Reading| *reading == Reading::default();
+    let flaw = match &read {
+        Some((_, reading)) if !is_empty(reading) => None,
+        _ => flaw(&document),
+    };
+    Ok(match (read, flaw) {
+        (_, Some(flaw)) => Read::Flawed(flaw),
+        (Some((kind, reading)), None) => Read::Kinded(identity, kind.name(), reading),
+        (None, None) => Read::Foreign,
+    })
 }
 
 /// Whether a file that is too large to be looked into has the name of evidence; then it is said that it was not read.
@@ -90,14 +108,15 @@ fn may_be_evidence(source: &Source) -> bool {
 }
 
 impl Beside {
-    fn take(&mut self, source: &Source, read: io::Result<Option<Kinded>>, summary: &mut Summary) {
+    fn take(&mut self, source: &Source, read: io::Result<Read>, summary: &mut Summary) {
         match read {
-            Ok(Some((identity, kind, reading))) => {
+            Ok(Read::Kinded(identity, kind, reading)) => {
                 self.certificates.extend(reading.found.iter().filter_map(certificate));
                 count(source, kind, &reading, summary);
                 self.records.push(record(source, identity, kind, reading));
             }
-            Ok(None) => summary.count_foreign(source),
+            Ok(Read::Foreign) => summary.count_foreign(source),
+            Ok(Read::Flawed(flaw)) => summary.refuse(source, flaw.to_string()),
             Err(error) => {
                 if summary.note_problem(source, 0, error) == ProblemKind::Unreadable {
                     self.unread.push(source.stamp.clone());

@@ -109,3 +109,29 @@ fn behind_a_proxy_a_transcript_names_the_certificate_that_was_seen() {
     assert!(!shown.contains("▶ presented") && !shown.contains("\npresented"), "{shown}");
     assert!(shown.contains("\ninternal     presented ") && shown.contains("· internal"), "{shown}");
 }
+
+#[test]
+fn exports_that_say_nothing_are_named_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    std::fs::create_dir(path.join("exports")).unwrap();
+    let table = "Name            Enabled ConnectorType TlsSenderCertificateName\r\n\
+                 ----            ------- ------------- ------------------------\r\n\
+                 Inbound from HQ True    OnPremises    mail.contoso.com\r\n";
+    std::fs::write(path.join("exports/x.txt"), table).unwrap();
+    std::fs::write(path.join("exports/Get-SendConnector.json"), "\u{feff}\r\n").unwrap();
+    let empty = "<Objs Version=\"1.1.0.1\" xmlns=\"http://schemas.microsoft.com/powershell/2004/04\"></Objs>";
+    std::fs::write(path.join("exports/Get-InboundConnector.xml"), empty).unwrap();
+    let first = run(path, &["index", "exports"]);
+    assert_eq!(first.code, Some(3), "{}", first.err);
+    let warnings: Vec<&str> = first.err.lines().filter(|line| line.starts_with("warning: ")).collect();
+    let said = [
+        "Get-InboundConnector.xml is refused: an export without any object",
+        "Get-SendConnector.json is refused: an export without any object, which proves nothing: run Get-SendConnector",
+        "x.txt is refused: looks like a PowerShell table, which cuts values; export it again with | Format-List",
+    ];
+    assert_eq!(warnings.len(), said.len(), "{}", first.err);
+    warnings.iter().zip(said).for_each(|(line, said)| assert!(line.contains(said), "{line}"));
+    let second = done(path, &["index", "exports"]);
+    assert!(!second.err.contains("x.txt"), "{}", second.err);
+}

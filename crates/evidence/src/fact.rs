@@ -265,6 +265,18 @@ pub enum HybridEntry {
     },
 }
 
+impl ConnectorKind {
+    /// The cmdlet that shows such connectors.
+    pub fn cmdlet(self) -> &'static str {
+        match self {
+            ConnectorKind::Inbound => "Get-InboundConnector",
+            ConnectorKind::Outbound => "Get-OutboundConnector",
+            ConnectorKind::Send => "Get-SendConnector",
+            ConnectorKind::Receive => "Get-ReceiveConnector",
+        }
+    }
+}
+
 impl Connector {
     /// A property's value, by its name without case.
     pub fn value(&self, name: &str) -> Option<&Value> {

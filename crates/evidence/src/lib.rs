@@ -17,6 +17,7 @@ pub mod report;
 pub mod text;
 pub mod x509;
 
+pub use exports::{Flaw, flaw};
 pub use fact::{Fact, Found};
 pub use kinds::{Document, KINDS, Kind, Reading, read};
 pub use report::{Attempt, Peer, Report, report};

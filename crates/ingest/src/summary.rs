@@ -184,9 +184,18 @@ impl Summary {
 
     /// Notes why a source was not read beyond an offset; what kind of reason it is.
     pub fn note_problem(&mut self, source: &Source, offset: u64, error: io::Error) -> ProblemKind {
+        self.push_problem(source, Some(offset), error)
+    }
+
+    /// Notes that a source as a whole is of no use, and why.
+    pub fn refuse(&mut self, source: &Source, why: String) {
+        self.push_problem(source, None, io::Error::new(io::ErrorKind::Unsupported, why));
+    }
+
+    fn push_problem(&mut self, source: &Source, offset: Option<u64>, error: io::Error) -> ProblemKind {
         let kind = ProblemKind::of(&error);
         let (file, stamp) = (source.file.to_string(), (!source.is_stdin()).then(|| source.stamp.clone()));
-        self.problems.push(Problem { file, offset: Some(offset), kind, error, stamp, reported: false });
+        self.problems.push(Problem { file, offset, kind, error, stamp, reported: false });
         kind
     }
 

@@ -6,6 +6,7 @@
 
 mod clixml;
 mod csv;
+mod flaw;
 mod json;
 mod list;
 mod meaning;
@@ -14,6 +15,7 @@ mod objects;
 mod types;
 mod values;
 
+pub use self::flaw::{Flaw, flaw};
 use self::{
     meaning::Nothing,
     objects::{Object, Part},

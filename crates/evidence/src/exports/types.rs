@@ -119,6 +119,16 @@ pub(crate) fn of_noun(text: &str) -> Option<Type> {
     NOUNS.iter().find(|(noun, _)| lower.contains(noun)).map(|(_, told)| *told)
 }
 
+/// The cmdlet that a file's name speaks of.
+pub(crate) fn cmdlet(text: &str) -> Option<&'static str> {
+    Some(match of_noun(text)? {
+        Type::Connector(kind) => kind.cmdlet(),
+        Type::AcceptedDomain => "Get-AcceptedDomain",
+        Type::Certificate => "Get-ExchangeCertificate",
+        Type::HybridConfiguration => return None,
+    })
+}
+
 /// A type's name without namespaces and type arguments: `SmtpSendConnectorConfig`.
 pub(crate) fn short(name: &str) -> &str {
     let whole = name.split(['`', '[', ',']).next().unwrap_or("");
