@@ -1,6 +1,7 @@
 //! Explanations: cases and their causes, as a page for people, as Markdown for a ticket, as JSON.
 
 mod json;
+mod lines;
 mod markdown;
 pub(crate) mod rules;
 mod text;

@@ -2,9 +2,14 @@
 
 use std::io::{self, Write};
 
+use clap::builder::styling::Style;
 use diagnose::{Cause, Item, ItemKind, Missing, argument};
 
-use super::{Explained, Page, other_lines, rest_lines};
+use super::{
+    Explained, Page,
+    lines::{cut, of_command, of_path},
+    other_lines, rest_lines,
+};
 use crate::{
     console::{Console, Palette},
     render::{amount, escape::Escaped},
@@ -16,13 +21,16 @@ const COLUMNS: usize = 100;
 /// The least columns that text is wrapped to; a narrower terminal breaks the lines itself.
 const COLUMNS_MIN: usize = 40;
 
+/// Blanks before the further lines of a heading.
+const HANG: usize = 8;
+
 /// Other refusals that are named.
 const OTHERS_MAX: usize = 8;
 
 /// Writes the page.
 pub(super) fn write(out: &mut impl Write, page: &Page<'_>, console: &Console) -> io::Result<()> {
     let columns = console.width.unwrap_or(COLUMNS).clamp(COLUMNS_MIN, COLUMNS);
-    let mut writer = Writer { out, columns, colors: console.colors };
+    let mut writer = Writer { out, columns, fits: console.width.map(|_| columns), colors: console.colors };
     writer.paragraph("", &page.summary())?;
     writer.paragraph("", &format!("Looked at: {}.", page.span()))?;
     for (number, case) in page.judged().take(page.limit).enumerate() {
@@ -36,6 +44,8 @@ pub(super) fn write(out: &mut impl Write, page: &Page<'_>, console: &Console) ->
 struct Writer<'a, W> {
     out: &'a mut W,
     columns: usize,
+    /// Columns that commands and paths have to fit into, too; files and pipes have room for them.
+    fits: Option<usize>,
     colors: Palette,
 }
 
@@ -46,27 +56,45 @@ impl<W: Write> Writer<'_, W> {
 
     /// Text that is wrapped, behind an indent; lines after the first are indented by as many blanks.
     fn paragraph(&mut self, indent: &str, text: &str) -> io::Result<()> {
-        let rest = " ".repeat(indent.chars().count());
+        self.wrapped(indent, indent.chars().count(), text, Style::new())
+    }
+
+    fn wrapped(&mut self, indent: &str, hang: usize, text: &str, style: Style) -> io::Result<()> {
+        let rest = " ".repeat(hang);
         let options = textwrap::Options::new(self.columns)
             .initial_indent(indent)
             .subsequent_indent(&rest)
             .break_words(false)
             .word_splitter(textwrap::WordSplitter::NoHyphenation);
         for line in textwrap::wrap(&Escaped::line(text).to_string(), options) {
-            writeln!(self.out, "{line}")?;
+            writeln!(self.out, "{style}{line}{style:#}")?;
         }
         Ok(())
     }
 
-    /// Text that is copied, and so stays on one line.
+    /// A command, which is copied: it is broken only where a shell goes on with the next line.
     fn command(&mut self, indent: &str, text: &str) -> io::Result<()> {
-        let style = self.colors.key;
-        writeln!(self.out, "{indent}{style}{}{style:#}", Escaped::line(text))
+        let text = Escaped::line(text).to_string();
+        let room = self.fits.map(|columns| columns.saturating_sub(indent.len()));
+        let lines = room.map_or_else(|| vec![text.clone()], |room| of_command(&text, room));
+        self.lines(indent, &lines, self.colors.key)
+    }
+
+    /// A path and what follows it.
+    fn place(&mut self, indent: &str, text: &str) -> io::Result<()> {
+        let text = Escaped::line(text).to_string();
+        let room = self.fits.map(|columns| columns.saturating_sub(indent.len()));
+        let lines = room.map_or_else(|| vec![text.clone()], |room| of_path(&text, room));
+        self.lines(indent, &lines, self.colors.faint)
+    }
+
+    fn lines(&mut self, indent: &str, lines: &[String], style: Style) -> io::Result<()> {
+        lines.iter().try_for_each(|line| writeln!(self.out, "{indent}{style}{line}{style:#}"))
     }
 
     fn heading(&mut self, indent: &str, text: &str) -> io::Result<()> {
-        let style = self.colors.heading;
-        writeln!(self.out, "{indent}{style}{}{style:#}", Escaped::line(text))
+        let hang = indent.len() + HANG;
+        self.wrapped(indent, hang, text, self.colors.heading)
     }
 
     fn case(&mut self, number: usize, case: &Explained<'_>, why: bool) -> io::Result<()> {
@@ -116,9 +144,13 @@ impl<W: Write> Writer<'_, W> {
 
     fn item(&mut self, item: &Item) -> io::Result<()> {
         self.paragraph(&format!("       {}: ", item.kind.as_str()), &item.text)?;
-        let style = self.colors.faint;
-        let place = place(item);
-        writeln!(self.out, "         {style}{}{style:#}", Escaped::line(&place))
+        let (place, command) = place(item);
+        if let Some(place) = place {
+            self.place("         ", &place)?;
+        }
+        command.map_or(Ok(()), |command| {
+            self.lines("         ", &[Escaped::line(&command).to_string()], self.colors.faint)
+        })
     }
 
     fn missing(&mut self, indent: &str, missing: &[Missing]) -> io::Result<()> {
@@ -142,8 +174,7 @@ impl<W: Write> Writer<'_, W> {
         self.heading("", "More cases, smaller than these; --limit 0 explains all")?;
         for [status, sessions, connector, cause] in &lines {
             let line = format!("  {status:<12} {sessions:>8}  {cause:<26} {}", Escaped::line(connector));
-            let shown: String = line.chars().take(self.columns).collect();
-            writeln!(self.out, "{shown}")?;
+            writeln!(self.out, "{}", cut(&line, self.columns))?;
         }
         let more = page.judged().count().saturating_sub(page.limit + lines.len());
         if more > 0 {
@@ -160,11 +191,9 @@ impl<W: Write> Writer<'_, W> {
         }
         self.blank()?;
         self.heading("", "Refused for other reasons, which no certificate or connector mends")?;
-        let columns = self.columns;
         for (status, sessions, text) in &lines {
             let line = format!("  {status:<12} {sessions:>8}  {}", Escaped::line(text));
-            let shown: String = line.chars().take(columns).collect();
-            writeln!(self.out, "{shown}")?;
+            writeln!(self.out, "{}", cut(&line, self.columns))?;
         }
         if all > lines.len() {
             let more = amount::count((all - lines.len()) as u64);
@@ -174,15 +203,18 @@ impl<W: Write> Writer<'_, W> {
     }
 }
 
-/// Where a piece of evidence is, so that it can be looked at.
-fn place(item: &Item) -> String {
+/// Where a piece of evidence is, and the command that shows it.
+fn place(item: &Item) -> (Option<String>, Option<String>) {
+    let at = |offset: u64| format!("{} at byte {offset}", item.source);
     match (&item.row, item.offset, item.kind) {
         (Some((session, _)), Some(offset), _) => {
-            format!("{} at byte {offset}; smtptrail show {}", item.source, argument(session))
+            (Some(at(offset)), Some(format!("smtptrail show {}", argument(session))))
         }
-        (_, _, ItemKind::Sessions) if item.source.contains('/') => format!("smtptrail show {}", argument(&item.source)),
-        (_, _, ItemKind::Sessions) => format!("smtptrail search {}", argument(&item.source)),
-        (_, Some(offset), _) => format!("{} at byte {offset}", item.source),
-        _ => item.source.clone(),
+        (_, _, ItemKind::Sessions) if item.source.contains('/') => {
+            (None, Some(format!("smtptrail show {}", argument(&item.source))))
+        }
+        (_, _, ItemKind::Sessions) => (None, Some(format!("smtptrail search {}", argument(&item.source)))),
+        (_, Some(offset), _) => (Some(at(offset)), None),
+        _ => (Some(item.source.clone()), None),
     }
 }
