@@ -135,3 +135,53 @@ fn exports_that_say_nothing_are_named_once() {
     let second = done(path, &["index", "exports"]);
     assert!(!second.err.contains("x.txt"), "{}", second.err);
 }
+
+#[test]
+fn a_bare_reply_tells_what_it_may_mean() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let replies = [
+        "550 5.7.64 TenantAttribution; Relay Access Denied",
+        "550 5.7.64 TenantAttribution; Relayzugriff verweigert SMTP.",
+        "451 4.4.0 Primary target IP address responded with: \"550 5.7.64 TenantAttribution; Relay Access Denied \
+         [XX9NAM06FT046.mail.protection.outlook.com 2025-01-06T23:59:59.933Z 08DD32A8377F1E20].\" Attempted failover",
+    ];
+    for (number, reply) in replies.iter().enumerate() {
+        let name = format!("{number}.txt");
+        std::fs::write(path.join(&name), reply).unwrap();
+        let page = done(path, &["explain", "--from", &name]).out;
+        assert!(page.contains("5.7.64 means: Exchange Online could not tell whose server this was"), "{page}");
+        assert!(page.contains("\n    certificate-name-mismatch: No name of the presented certificate"), "{page}");
+        assert!(page.contains("smtptrail index PATH"), "{page}");
+        assert!(
+            !page.contains("unknown") && !page.contains("wevtutil") && !page.contains("Looked at: since"),
+            "{page}"
+        );
+    }
+    fleet(path);
+    let page = done(path, &["explain", "--from", "0.txt"]).out;
+    assert!(page.contains("with status:5.7.64, the last at 2024-03-06 "), "{page}");
+    assert!(page.contains("\n  smtptrail explain status:5.7.64\n"), "{page}");
+    insta::assert_snapshot!("bare_markdown", done(path, &["explain", "--from", "0.txt", "--markdown"]).out);
+    let case = done(path, &["explain", "--from", "0.txt", "--json"]).out;
+    let case: serde_json::Value = serde_json::from_str(&case).unwrap();
+    assert_eq!(case["possible"][0], "certificate-name-mismatch", "{case:#}");
+    assert!(case["similar"].as_u64().unwrap() > 10, "{case:#}");
+}
+
+#[test]
+fn times_hold_for_what_a_report_leads_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    fleet(path);
+    let found = done(path, &["search", "status:5.7.64 peer_session:*", "--limit", "1", "--json"]).out;
+    let session: serde_json::Value = serde_json::from_str(&found).unwrap();
+    let [host, time, id] = ["host", "time", "session"].map(|key| session["replies"][0]["peer"][key].as_str().unwrap());
+    std::fs::write(path.join("reply.txt"), format!("550 5.7.64 TenantAttribution [{host} {time} {id}]")).unwrap();
+    let asked = |since: &str| done(path, &["explain", "--from", "reply.txt", "--since", since]);
+    assert!(asked("2024-03-01").out.contains("found by the peer's session id"));
+    let later = asked("2024-03-08");
+    assert!(later.err.contains("the store has none of these sessions in this time"), "{}", later.err);
+    assert!(later.out.contains("since 2024-03-08 00:00:00 UTC: the report reply.txt"), "{}", later.out);
+    assert!(later.out.contains("The store holds no status:5.7.64"), "{}", later.out);
+}

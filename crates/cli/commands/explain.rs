@@ -21,7 +21,7 @@ use super::{open_store, parse_query, say_missing, window::WindowArgs};
 use crate::{
     Outcome,
     config::Settings,
-    render::explain::{Explained, Other, Page, Style, rules},
+    render::explain::{Explained, Other, Page, Similar, Style, rules},
 };
 
 /// Refused sessions that are looked at, the newest ones. Each takes about 2 kB, and a case does not become clearer with
@@ -105,9 +105,10 @@ fn explain_report(args: &ExplainArgs, path: &Path, settings: &Settings) -> anyho
         Err(StoreError::NotFound { .. }) => None,
         opened => Some(opened?),
     };
-    let from::Led { refusals, reported, how } = from::lead(path, store.as_ref(), &settings.console)?;
-    let query = Query { expr: Expr::All, window: args.window.window()? };
-    let asked = Asked { query, refusals, own: Vec::new(), reported, because: Some(how) };
+    let window = args.window.window()?;
+    let from::Led { refusals, reported, how, similar } = from::lead(path, store.as_ref(), window, &settings.console)?;
+    let query = Query { expr: Expr::All, window };
+    let asked = Asked { query, refusals, own: Vec::new(), reported, similar, because: Some(how) };
     let outcome = asked.explain(args, store.as_ref(), settings)?;
     std::mem::forget(store);
     Ok(outcome)
@@ -121,6 +122,8 @@ struct Asked {
     own: Vec<Other>,
     /// Refusals that only a report tells of.
     reported: Vec<Refused>,
+    /// Refusals like these in the store.
+    similar: Option<Similar>,
     /// Why that time, if nobody said so.
     because: Option<String>,
 }
@@ -150,12 +153,12 @@ impl Asked {
         let query = query.within(window);
         let mut refusals = store.refusals(&query, SESSIONS_MAX)?;
         let own = gather::own_refusals(store, &query, &mut refusals.missing)?;
-        Ok(Asked { query, refusals, own, reported: Vec::new(), because })
+        Ok(Asked { query, refusals, own, reported: Vec::new(), similar: None, because })
     }
 
     fn explain(self, args: &ExplainArgs, store: Option<&Store>, settings: &Settings) -> anyhow::Result<Outcome> {
         let console = &settings.console;
-        let Asked { query, refusals, own, reported, because } = self;
+        let Asked { query, refusals, own, reported, similar, because } = self;
         let missing = refusals.missing;
         say_missing(console, &missing);
         if refusals.total > refusals.sessions.len() as u64 {
@@ -183,7 +186,7 @@ impl Asked {
             None if style == Style::Json => usize::MAX,
             limit => limit.unwrap_or(CASES_SHOWN),
         };
-        let page = Page { cases: &explained, own, window: query.window, because, why: args.why, limit };
+        let page = Page { cases: &explained, own, query, because, similar, why: args.why, limit };
         let is_empty = page.is_empty();
         if !is_empty {
             page.print(console, style)?;

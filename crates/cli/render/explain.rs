@@ -3,15 +3,17 @@
 mod json;
 mod lines;
 mod markdown;
+mod possible;
 pub(crate) mod rules;
 mod text;
 
 use std::io::Write;
 
 use diagnose::{Background, Case, Cause, Missing, open_questions};
-use index::query::Window;
+use index::query::{Query, Window};
 use smtplog::{Direction, Timestamp};
 
+use self::possible::Possible;
 use super::{amount, sessions::moment};
 use crate::console::Console;
 
@@ -35,9 +37,17 @@ pub(crate) struct Explained<'a> {
 impl<'a> Explained<'a> {
     /// What is told of a case.
     pub(crate) fn new(case: &'a Case<'a>, causes: Vec<Cause>, background: &Background) -> Explained<'a> {
-        let open = if causes.is_empty() { open_questions(case, background) } else { Vec::new() };
+        // A report names no server of which something could be exported.
+        let is_open = causes.is_empty() && !case.first().is_reported;
+        let open = if is_open { open_questions(case, background) } else { Vec::new() };
         let name = case.presented.and_then(|presented| background.certificate(presented).name());
-        Explained { case, causes, sessions: case.sessions(), text: case.text(), name, open, front_end: None }
+        let (sessions, text) = (case.sessions(), case.text());
+        Explained { case, causes, sessions, text, name, open, front_end: None }
+    }
+
+    /// What the status means and what may have caused it, if nothing but a report is known and it proves no cause.
+    fn possible(&self) -> Option<Possible> {
+        (self.case.first().is_reported && self.causes.is_empty()).then(|| Possible::of(self.case))
     }
 
     /// Code, status and text on one line.
@@ -134,6 +144,16 @@ impl Other {
     }
 }
 
+/// Refusals of the store like the one that a report tells of.
+pub(crate) struct Similar {
+    /// The query that finds them.
+    pub(crate) query: String,
+    /// Sessions.
+    pub(crate) sessions: u64,
+    /// The last of them.
+    pub(crate) last: Option<Timestamp>,
+}
+
 /// How a page is printed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Style {
@@ -151,10 +171,12 @@ pub(crate) struct Page<'a> {
     pub(crate) cases: &'a [Explained<'a>],
     /// Refusals that the fleet's own servers gave.
     pub(crate) own: Vec<Other>,
-    /// The time that was looked at.
-    pub(crate) window: Window,
+    /// What was asked, and the time that was looked at.
+    pub(crate) query: Query,
     /// Why that time, if nobody said so.
     pub(crate) because: Option<String>,
+    /// Refusals of the store like the one that only a report tells of.
+    pub(crate) similar: Option<Similar>,
     /// Whether the weighing is told.
     pub(crate) why: bool,
     /// Cases that are explained in full.
@@ -205,6 +227,9 @@ impl Page<'_> {
 
     /// What the page is about, in one sentence.
     fn summary(&self) -> String {
+        if self.similar.is_some() {
+            return "The report tells of a refusal, and the store has none of its sessions.".to_owned();
+        }
         let judged = self.judged().count() as u64;
         let sessions: u64 = self.judged().map(|case| case.sessions).sum();
         let other_sessions: u64 = self.others().iter().map(|other| other.sessions).sum();
@@ -223,9 +248,30 @@ impl Page<'_> {
         format!("{first}{rest}")
     }
 
+    /// How many refusals of the store are like the reported one, and the command that goes on.
+    fn similar(&self) -> Option<(String, String)> {
+        let Similar { query, sessions, last } = self.similar.as_ref()?;
+        let Some(last) = last else {
+            let says =
+                format!("The store holds no {query}. Index the protocol logs of the servers that send, and ask again:");
+            return Some((says, "smtptrail index PATH".to_owned()));
+        };
+        let sessions = amount::counted(*sessions, "session");
+        let says =
+            format!("The store holds {sessions} with {query}, the last at {} UTC. To explain them:", moment(*last));
+        Some((says, format!("smtptrail explain {query}{}", self.times())))
+    }
+
+    /// The flags that ask about the same time.
+    fn times(&self) -> String {
+        let Window { since, until } = self.query.window;
+        let flags = [("since", since), ("until", until)];
+        flags.into_iter().filter_map(|(name, time)| Some(format!(" --{name} {}", time?))).collect()
+    }
+
     /// The time that was looked at.
     fn span(&self) -> String {
-        let time = match (self.window.since, self.window.until) {
+        let time = match (self.query.window.since, self.query.window.until) {
             (Some(since), Some(until)) => format!("{} to {} UTC", moment(since), moment(until)),
             (Some(since), None) => format!("since {} UTC", moment(since)),
             (None, Some(until)) => format!("until {} UTC", moment(until)),

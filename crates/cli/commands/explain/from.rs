@@ -9,7 +9,7 @@ use std::{
 };
 
 use ::index::{
-    Refusals, Store,
+    MissingSplit, Refusals, Store,
     query::{Query, Window},
 };
 use anyhow::{Context, bail};
@@ -20,7 +20,7 @@ use smtplog::{
 };
 
 use super::SESSIONS_MAX;
-use crate::console::Console;
+use crate::{console::Console, render::explain::Similar};
 
 /// Time around a moment that a report names: clocks differ, and queues try again.
 const NEAR_MS: i64 = 3_600_000;
@@ -36,10 +36,12 @@ pub(super) struct Led {
     pub(super) reported: Vec<Refused>,
     /// How the sessions were found, or that they were not.
     pub(super) how: String,
+    /// Refusals of the store like the one that only the report tells of.
+    pub(super) similar: Option<Similar>,
 }
 
 /// Reads a report from a file, or from standard input if it is `-`, and finds its sessions.
-pub(super) fn lead(path: &Path, store: Option<&Store>, console: &Console) -> anyhow::Result<Led> {
+pub(super) fn lead(path: &Path, store: Option<&Store>, window: Window, console: &Console) -> anyhow::Result<Led> {
     let report = read(path)?;
     if report.attempts.is_empty() && report.message_ids.is_empty() {
         bail!("{}: no SMTP reply and no message id found in it", path.display());
@@ -47,22 +49,51 @@ pub(super) fn lead(path: &Path, store: Option<&Store>, console: &Console) -> any
     let mut missing = Vec::new();
     for (by, query) in queries(&report) {
         let Some(store) = store else { break };
-        let refusals = store.refusals(&query, SESSIONS_MAX)?;
+        let times = both(query.window, window);
+        let refusals = store.refusals(&query.within(times), SESSIONS_MAX)?;
         missing.extend(refusals.missing.iter().cloned());
         if refusals.total > 0 {
-            return Ok(Led { refusals, reported: Vec::new(), how: format!("the sessions found by {by}") });
+            let how = format!("the sessions found by {by}");
+            return Ok(Led { refusals, reported: Vec::new(), how, similar: None });
         }
     }
     let reported: Vec<Refused> = report.attempts.iter().take(1).filter_map(|attempt| refused(attempt, path)).collect();
     if reported.is_empty() {
         bail!("{}: the store has none of its sessions, and no SMTP reply stands in it", path.display());
     }
-    console.warn("the store has none of these sessions; what the report itself says is explained");
+    let in_time = if window == Window::default() { "" } else { " in this time" };
+    console.warn(&format!("the store has none of these sessions{in_time}; what the report itself says is explained"));
+    let similar = reported.iter().find_map(Refused::reply).map(|reply| similar(reply, store, window, &mut missing));
     Ok(Led {
+        similar: similar.transpose()?,
         refusals: Refusals { missing, ..Refusals::default() },
         reported,
         how: format!("the report {}", named(path)),
     })
+}
+
+/// Sessions of the store that were refused with the same status.
+fn similar(
+    reply: &Reply,
+    store: Option<&Store>,
+    window: Window,
+    missing: &mut Vec<MissingSplit>,
+) -> anyhow::Result<Similar> {
+    let text = match &reply.status {
+        Some(status) => format!("status:{status}"),
+        None => format!("code:{}", reply.code),
+    };
+    let Some(store) = store else { return Ok(Similar { query: text, sessions: 0, last: None }) };
+    let refusals = store.refusals(&Query::parse(&text)?.within(window), 1)?;
+    missing.extend(refusals.missing);
+    let last = refusals.sessions.iter().map(|one| one.session.last).max();
+    Ok(Similar { query: text, sessions: refusals.total, last })
+}
+
+/// The time that lies in both windows.
+fn both(one: Window, other: Window) -> Window {
+    let until = [one.until, other.until].into_iter().flatten().min();
+    Window { since: one.since.max(other.since), until }
 }
 
 /// The report in a sentence.
@@ -135,7 +166,8 @@ fn refused(attempt: &Attempt, path: &Path) -> Option<Refused> {
         side: ReplySide::Remote,
         code: attempt.code.or_else(|| code_of(attempt.status.as_deref()?))?,
         status: attempt.status.as_deref().map(Into::into),
-        text: attempt.text.as_str().into(),
+        // The full stop is that of the sentence which quotes it.
+        text: attempt.text.strip_suffix("].").map_or_else(|| attempt.text.clone(), |text| format!("{text}]")).into(),
         attr: attempt.attr.as_deref().map(Into::into),
         peer,
         thumbprint,

@@ -5,13 +5,13 @@ use std::io::Write;
 use diagnose::{Cause, Item, Missing, Step};
 use serde_json::{Value, json};
 
-use super::{Explained, Other, Page};
+use super::{Explained, Other, Page, Similar};
 use crate::render::json::write_line;
 
 /// Writes each case.
 pub(super) fn write(out: &mut impl Write, page: &Page<'_>) -> anyhow::Result<()> {
     for case in page.judged().take(page.limit) {
-        write_line(out, &object(case))?;
+        write_line(out, &object(case, page.similar.as_ref()))?;
     }
     for other in page.others() {
         write_line(out, &other_object(&other))?;
@@ -19,13 +19,16 @@ pub(super) fn write(out: &mut impl Write, page: &Page<'_>) -> anyhow::Result<()>
     Ok(())
 }
 
-fn object(explained: &Explained<'_>) -> Value {
+fn object(explained: &Explained<'_>, similar: Option<&Similar>) -> Value {
     let case = explained.case;
+    let possible = explained.possible().map(|possible| possible.rules).unwrap_or_default();
     json!({
         "status": case.status, "code": case.code, "attr": case.attr, "text": explained.text,
         "family": case.family.as_str(), "direction": case.direction.as_str(), "connector": case.connector,
         "servers": case.servers, "presented": case.presented.map(|presented| presented.to_string()),
         "front_end": explained.front_end, "from": case.from, "to": case.to, "sessions": explained.sessions,
+        "possible": possible.iter().map(|rule| rule.id()).collect::<Vec<_>>(),
+        "similar": similar.map(|similar| similar.sessions),
         "causes": explained.causes.iter().map(cause).collect::<Vec<_>>(),
         "missing": explained.open.iter().map(missing).collect::<Vec<_>>(),
     })
@@ -37,7 +40,8 @@ fn other_object(other: &Other) -> Value {
         "status": other.status, "code": other.code, "attr": null, "text": other.text,
         "family": "other", "direction": other.direction.as_str(), "connector": null,
         "servers": other.servers, "presented": null, "front_end": null,
-        "from": other.from, "to": other.to, "sessions": other.sessions, "causes": [], "missing": [],
+        "from": other.from, "to": other.to, "sessions": other.sessions, "possible": [],
+        "similar": null, "causes": [], "missing": [],
     })
 }
 

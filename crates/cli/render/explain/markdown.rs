@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use diagnose::{Cause, Item, Missing};
 
-use super::{Explained, Page, other_lines, rest_lines};
+use super::{Explained, Page, Possible, other_lines, rest_lines};
 use crate::render::escape::Escaped;
 
 /// Other refusals that are named.
@@ -17,6 +17,10 @@ pub(super) fn write(out: &mut impl Write, page: &Page<'_>) -> io::Result<()> {
     writeln!(out, "{}\n\nLooked at: {}.", page.summary(), plain(&page.span()))?;
     for (number, case) in page.judged().take(page.limit).enumerate() {
         write_case(out, number + 1, case, page.why)?;
+    }
+    if let Some((says, command)) = page.similar() {
+        writeln!(out, "\n{}", plain(&says))?;
+        write_command(out, &command)?;
     }
     let rest = rest_lines(page);
     if !rest.is_empty() {
@@ -43,10 +47,17 @@ fn write_case(out: &mut impl Write, number: usize, case: &Explained<'_>, why: bo
     for (rank, cause) in case.causes.iter().enumerate() {
         write_cause(out, rank + 1, cause, why)?;
     }
-    if case.causes.is_empty() {
-        writeln!(out, "\nWhat was seen proves no cause.")?;
+    match case.possible() {
+        Some(possible) => return write_possible(out, &possible),
+        None if case.causes.is_empty() => writeln!(out, "\nWhat was seen proves no cause.")?,
+        None => {}
     }
     write_missing(out, &case.open)
+}
+
+fn write_possible(out: &mut impl Write, possible: &Possible) -> io::Result<()> {
+    writeln!(out, "\n{}\n\nThe reply alone proves no cause. Possible are:\n", plain(&possible.means))?;
+    possible.rules.iter().try_for_each(|rule| writeln!(out, "* {}: {}", rule.id(), plain(rule.documentation().finds)))
 }
 
 fn write_cause(out: &mut impl Write, rank: usize, cause: &Cause, why: bool) -> io::Result<()> {

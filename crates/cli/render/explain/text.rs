@@ -6,7 +6,7 @@ use clap::builder::styling::Style;
 use diagnose::{Cause, Item, ItemKind, Missing, argument};
 
 use super::{
-    Explained, Page,
+    Explained, Page, Possible,
     lines::{cut, of_command, of_path},
     other_lines, rest_lines,
 };
@@ -36,6 +36,11 @@ pub(super) fn write(out: &mut impl Write, page: &Page<'_>, console: &Console) ->
     for (number, case) in page.judged().take(page.limit).enumerate() {
         writer.blank()?;
         writer.case(number + 1, case, page.why)?;
+    }
+    if let Some((says, command)) = page.similar() {
+        writer.blank()?;
+        writer.paragraph("", &says)?;
+        writer.command("  ", &command)?;
     }
     writer.rest(page)?;
     writer.others(page)
@@ -106,11 +111,25 @@ impl<W: Write> Writer<'_, W> {
             self.blank()?;
             self.cause(rank + 1, cause, why)?;
         }
+        if let Some(possible) = case.possible() {
+            return self.possible(&possible);
+        }
         if case.causes.is_empty() {
             self.blank()?;
             self.paragraph("  ", "What was seen proves no cause.")?;
         }
         self.missing("  ", &case.open)
+    }
+
+    fn possible(&mut self, possible: &Possible) -> io::Result<()> {
+        self.blank()?;
+        self.paragraph("  ", &possible.means)?;
+        self.paragraph("  ", "The reply alone proves no cause. Possible are:")?;
+        for rule in &possible.rules {
+            let text = format!("{}: {}", rule.id(), rule.documentation().finds);
+            self.wrapped("    ", HANG, &text, Style::new())?;
+        }
+        Ok(())
     }
 
     fn cause(&mut self, rank: usize, cause: &Cause, why: bool) -> io::Result<()> {
