@@ -185,3 +185,30 @@ fn times_hold_for_what_a_report_leads_to() {
     assert!(later.out.contains("since 2024-03-08 00:00:00 UTC: the report reply.txt"), "{}", later.out);
     assert!(later.out.contains("The store holds no status:5.7.64"), "{}", later.out);
 }
+
+#[test]
+fn exports_that_contradict_each_other_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    done(
+        path,
+        &["generate", "fleet", "--scenario", "certificate-name-mismatch", "--seed", "3", "--evidence", "none", "-q"],
+    );
+    std::fs::create_dir(path.join("fleet/exports")).unwrap();
+    for (name, expects, day) in [("b.txt", "mail.contoso.com", 1), ("a.txt", "smtp.contoso.com", 2)] {
+        let text = format!(
+            "\r\nName                     : Inbound from HQ\r\nEnabled                  : True\r\n\
+             ConnectorType            : OnPremises\r\nTlsSenderCertificateName : {expects}\r\n"
+        );
+        let file = path.join("fleet/exports").join(name);
+        std::fs::write(&file, text).unwrap();
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_709_251_200 + day * 86_400);
+        std::fs::File::options().write(true).open(&file).unwrap().set_modified(time).unwrap();
+    }
+    done(path, &["index", "fleet", "-q"]);
+    let page = done(path, &["explain", "status:5.7.64"]).out.replace('\n', " ");
+    let expected = "Two exports contradict each other about TlsSenderCertificateName of Inbound from HQ: \
+                    exports/a.txt (smtp.contoso.com, changed 2024-03-03 00:00:00 UTC) and exports/b.txt \
+                    (mail.contoso.com, changed 2024-03-02 00:00:00 UTC). The first counts, because it was changed last;";
+    assert!(page.contains(expected), "{page}");
+}

@@ -186,7 +186,8 @@ impl Asked {
             None if style == Style::Json => usize::MAX,
             limit => limit.unwrap_or(CASES_SHOWN),
         };
-        let page = Page { cases: &explained, own, query, because, similar, why: args.why, limit };
+        let notes = gather::contradictions(&background);
+        let page = Page { cases: &explained, own, query, because, notes, similar, why: args.why, limit };
         let is_empty = page.is_empty();
         if !is_empty {
             page.print(console, style)?;

@@ -175,6 +175,8 @@ pub(crate) struct Page<'a> {
     pub(crate) query: Query,
     /// Why that time, if nobody said so.
     pub(crate) because: Option<String>,
+    /// What else is to be known of the evidence.
+    pub(crate) notes: Vec<String>,
     /// Refusals of the store like the one that only a report tells of.
     pub(crate) similar: Option<Similar>,
     /// Whether the weighing is told.
@@ -194,6 +196,7 @@ impl Page<'_> {
                 if let Some(because) = &self.because {
                     console.note(&format!("explained is {because}"));
                 }
+                self.notes.iter().for_each(|note| console.note(note));
                 json::write(&mut out, self)?;
             }
         }

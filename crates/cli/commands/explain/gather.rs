@@ -7,11 +7,18 @@ use ::index::{
     query::{Expr, Field, Query, Window},
 };
 use anyhow::anyhow;
-use diagnose::{Background, Case, EgressUse, Exhibit, Family, Origin, Refused, Route, Use};
+use diagnose::{Background, Case, EgressUse, Exhibit, Family, Origin, Refused, Route, Shown, Use};
+use evidence::{
+    Fact,
+    fact::{Connector, ConnectorKind, Value},
+};
 use ingest::transcript::{Original, OriginalRow, Wanted, rows_in, rows_of};
 use smtplog::{Direction, Session, SourceSpan, Thumbprint, Timestamp};
 
-use crate::render::explain::{Explained, Other};
+use crate::render::{
+    explain::{Explained, Other},
+    sessions::moment,
+};
 
 /// How far back it is looked what servers presented before: a certificate that is renewed every year has been there
 /// for the last quarter.
@@ -95,6 +102,55 @@ pub(super) fn background(store: &Store, query: &Query, cases: &[Case<'_>]) -> an
         background.recent = recent.join().map_err(|_| anyhow!("a thread panicked"))??;
         Ok(background)
     })
+}
+
+/// Contradictions that are told.
+const CONTRADICTIONS_MAX: usize = 3;
+
+/// Exports in which the same connector names different certificates: which files they are, and which one counts.
+pub(super) fn contradictions(background: &Background) -> Vec<String> {
+    let kinds = [(ConnectorKind::Inbound, "TlsSenderCertificateName"), (ConnectorKind::Send, "TlsCertificateName")];
+    let mut told = Vec::new();
+    for (kind, property) in kinds {
+        let shown = background.connectors(kind);
+        told.extend(shown.iter().filter_map(|shown| contradiction(background, shown, kind, property)));
+    }
+    told.truncate(CONTRADICTIONS_MAX);
+    told
+}
+
+fn contradiction(background: &Background, shown: &Shown<'_>, kind: ConnectorKind, property: &str) -> Option<String> {
+    let key = |one: &Connector| (one.name.to_lowercase(), one.server.as_deref().map(str::to_lowercase));
+    let counts = shown.fact.value(property)?;
+    let others = background.exhibits.iter().filter_map(|exhibit| match &exhibit.fact {
+        Fact::Connector(one) if one.kind == kind && key(one) == key(&shown.fact) => {
+            let value = one.value(property).filter(|value| !is_same(value, counts))?;
+            (exhibit.origin.file != shown.origin.file).then_some((&*exhibit.origin, value))
+        }
+        _ => None,
+    });
+    let (other, value) = others.max_by_key(|(origin, _)| origin.changed)?;
+    let says = |origin: &Origin, value: &Value| {
+        let text = value.items().join(", ");
+        let text = if text.is_empty() { "none" } else { &text };
+        format!("{} ({text}, changed {} UTC)", origin.file, moment(origin.changed))
+    };
+    let why = match shown.origin.changed > other.changed {
+        true => "because it was changed last",
+        false => "though both were changed at the same time",
+    };
+    Some(format!(
+        "Two exports contradict each other about {property} of {}: {} and {}. The first counts, {why}; if that is wrong, \
+         export the connector again and index it.",
+        shown.fact.name,
+        says(shown.origin, counts),
+        says(other, value)
+    ))
+}
+
+fn is_same(one: &Value, other: &Value) -> bool {
+    let items = |value: &Value| value.items().into_iter().map(str::to_lowercase).collect::<Vec<_>>();
+    items(one) == items(other)
 }
 
 fn exhibit(located: ::index::Located) -> Exhibit {

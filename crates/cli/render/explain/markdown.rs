@@ -15,6 +15,7 @@ const OTHERS_MAX: usize = 20;
 /// Writes the page.
 pub(super) fn write(out: &mut impl Write, page: &Page<'_>) -> io::Result<()> {
     writeln!(out, "{}\n\nLooked at: {}.", page.summary(), plain(&page.span()))?;
+    page.notes.iter().try_for_each(|note| writeln!(out, "\n{}", plain(note)))?;
     for (number, case) in page.judged().take(page.limit).enumerate() {
         write_case(out, number + 1, case, page.why)?;
     }

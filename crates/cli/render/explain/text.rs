@@ -33,6 +33,7 @@ pub(super) fn write(out: &mut impl Write, page: &Page<'_>, console: &Console) ->
     let mut writer = Writer { out, columns, fits: console.width.map(|_| columns), colors: console.colors };
     writer.paragraph("", &page.summary())?;
     writer.paragraph("", &format!("Looked at: {}.", page.span()))?;
+    page.notes.iter().try_for_each(|note| writer.paragraph("", note))?;
     for (number, case) in page.judged().take(page.limit).enumerate() {
         writer.blank()?;
         writer.case(number + 1, case, page.why)?;
