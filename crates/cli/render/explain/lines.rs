@@ -89,7 +89,7 @@ pub(super) fn of_path(text: &str, columns: usize) -> Vec<String> {
         let fits = |at: &usize| rest[..*at].trim_end().width() <= columns;
         let behind = |sign: char| rest.match_indices(sign).map(move |(at, sign)| at + sign.len());
         // Sources are paths with a place behind them; a path is kept whole if it fits.
-        let Some(at) = behind(' ').filter(fits).last().or_else(|| behind('/').filter(fits).last()) else { break };
+        let Some(at) = behind(' ').filter(fits).next_back().or_else(|| behind('/').filter(fits).next_back()) else { break };
         lines.push(rest[..at].trim_end().to_owned());
         rest = &rest[at..];
     }
@@ -103,7 +103,7 @@ pub(super) fn cut(line: &str, columns: usize) -> String {
         return line.to_owned();
     }
     let ends = line.match_indices(' ').map(|(at, _)| line[..at].trim_end());
-    let fits = ends.filter(|part| !part.is_empty() && part.width() + " ...".len() <= columns).last();
+    let fits = ends.filter(|part| !part.is_empty() && part.width() + " ...".len() <= columns).next_back();
     format!("{} ...", fits.unwrap_or_default())
 }
 
