@@ -89,7 +89,7 @@ pub(super) fn of_path(text: &str, columns: usize) -> Vec<String> {
         let fits = |at: &usize| rest[..*at].trim_end().width() <= columns;
         let behind = |sign: char| rest.match_indices(sign).map(move |(at, sign)| at + sign.len());
         // Sources are paths with a place behind them; a path is kept whole if it fits.
-        let Some(at) = behind(' ').filter(fits).next_back().or_else(|| behind('/').filter(fits).next_back()) else { break };
+        let Some(at) = behind(' ').rfind(fits).or_else(|| behind('/').rfind(fits)) else { break };
         lines.push(rest[..at].trim_end().to_owned());
         rest = &rest[at..];
     }
@@ -102,8 +102,8 @@ pub(super) fn cut(line: &str, columns: usize) -> String {
     if line.width() <= columns {
         return line.to_owned();
     }
-    let ends = line.match_indices(' ').map(|(at, _)| line[..at].trim_end());
-    let fits = ends.filter(|part| !part.is_empty() && part.width() + " ...".len() <= columns).next_back();
+    let mut ends = line.match_indices(' ').map(|(at, _)| line[..at].trim_end());
+    let fits = ends.rfind(|part| !part.is_empty() && part.width() + " ...".len() <= columns);
     format!("{} ...", fits.unwrap_or_default())
 }
 
