@@ -1,0 +1,187 @@
+//! An indexed fleet, what an export of it has to hand over, and exports that go on meanwhile.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use crate::program::{Ran, done, generate};
+
+/// How long anything may take, on a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A folder with logs and a store.
+pub(crate) struct Fleet(TempDir);
+
+impl Fleet {
+    /// Some six thousand events.
+    pub(crate) fn new() -> Fleet {
+        Fleet::of("--servers 2 --days 3 --mib-per-server 4 --codec plain")
+    }
+
+    /// Four times as many, which are several batches.
+    pub(crate) fn large() -> Fleet {
+        Fleet::of("--servers 2 --days 3 --mib-per-server 16 --codec plain")
+    }
+
+    fn of(size: &str) -> Fleet {
+        let folder = tempfile::tempdir().unwrap();
+        generate(folder.path(), "logs", size);
+        done(folder.path(), &["index", "logs"]);
+        Fleet(folder)
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Runs the program.
+    #[track_caller]
+    pub(crate) fn done(&self, args: &[&str]) -> Ran {
+        done(self.folder(), args)
+    }
+
+    /// What a format writes into a file.
+    #[track_caller]
+    pub(crate) fn lines(&self, format: &str) -> Lines {
+        self.exported(&["export", "--to", format])
+    }
+
+    /// The same of events of some kinds.
+    #[track_caller]
+    pub(crate) fn lines_of(&self, format: &str, kinds: &str) -> Lines {
+        self.exported(&["export", "--to", format, "--kinds", kinds])
+    }
+
+    #[track_caller]
+    fn exported(&self, args: &[&str]) -> Lines {
+        self.done(&[args, &["--output", "expected"]].concat());
+        let lines = Lines::read(&self.path("expected"));
+        assert!(lines.0.len() > 5_000 && lines.0.values().all(|&times| times == 1), "{} lines", lines.0.len());
+        lines
+    }
+
+    /// Starts an export.
+    pub(crate) fn start(&self, args: &[&str]) -> Export {
+        let said = self.path("export.stderr");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_smtptrail"));
+        command.current_dir(self.folder()).args(args).stdin(Stdio::null()).stdout(Stdio::null());
+        let child = command.stderr(File::create(&said).unwrap()).spawn().unwrap();
+        Export { child, said }
+    }
+}
+
+/// An export that goes on.
+pub(crate) struct Export {
+    child: Child,
+    said: PathBuf,
+}
+
+impl Export {
+    /// Waits until something holds; whether it does before the export ends.
+    pub(crate) fn is_running_when(&mut self, holds: impl FnMut() -> bool) -> bool {
+        let mut is_over = false;
+        let mut holds = holds;
+        wait_for("the export", || {
+            is_over = self.child.try_wait().unwrap().is_some();
+            is_over || holds()
+        });
+        !is_over
+    }
+
+    /// `kill -9`; whether that came before the export's own end.
+    pub(crate) fn kill(mut self) -> bool {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap().signal() == Some(9)
+    }
+
+    /// Waits for a good end; gives what it said.
+    #[track_caller]
+    pub(crate) fn end(mut self) -> String {
+        wait_for("the export's end", || self.child.try_wait().unwrap().is_some());
+        let said = fs::read_to_string(&self.said).unwrap();
+        assert!(self.child.wait().unwrap().success(), "{said}");
+        said
+    }
+}
+
+/// Nothing outlives its test.
+impl Drop for Export {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits until something holds.
+#[track_caller]
+pub(crate) fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < PATIENCE, "{what} did not come");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Lines, whatever bytes they have, and how often each is there.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lines(pub(crate) BTreeMap<Vec<u8>, u32>);
+
+impl Lines {
+    #[track_caller]
+    pub(crate) fn read(path: &Path) -> Lines {
+        let mut lines = Lines::default();
+        lines.add(&fs::read(path).unwrap());
+        lines
+    }
+
+    /// Adds the lines of a text, each with its end.
+    #[track_caller]
+    pub(crate) fn add(&mut self, text: &[u8]) {
+        let Some(text) = text.strip_suffix(b"\n") else { return assert!(text.is_empty(), "the last line has no end") };
+        text.split(|&byte| byte == b'\n').for_each(|line| self.add_line(line.to_vec()));
+    }
+
+    pub(crate) fn add_line(&mut self, line: Vec<u8>) {
+        *self.0.entry(line).or_default() += 1;
+    }
+
+    /// How many there are, each as often as it is there.
+    pub(crate) fn count(&self) -> u32 {
+        self.0.values().sum()
+    }
+
+    /// Fails unless these are the expected lines, each once.
+    #[track_caller]
+    pub(crate) fn are(&self, expected: &Lines) {
+        self.are_at_least(expected);
+        let twice = self.0.iter().find(|(_, times)| **times > 1);
+        assert!(twice.is_none(), "twice: {}", String::from_utf8_lossy(twice.unwrap().0));
+    }
+
+    /// Fails unless these are the expected lines, each at least once.
+    #[track_caller]
+    pub(crate) fn are_at_least(&self, expected: &Lines) {
+        let lost: Vec<_> = expected.0.keys().filter(|line| !self.0.contains_key(*line)).collect();
+        let other: Vec<_> = self.0.keys().filter(|line| !expected.0.contains_key(*line)).collect();
+        let first = |lines: &[&Vec<u8>]| lines.first().map(|line| String::from_utf8_lossy(line).into_owned());
+        let (lost_first, other_first) = (first(&lost), first(&other));
+        assert!(
+            lost.is_empty() && other.is_empty(),
+            "{} lost, such as {lost_first:?}; {} that nobody sent, such as {other_first:?}",
+            lost.len(),
+            other.len()
+        );
+    }
+}

@@ -1,0 +1,87 @@
+//! `kill -9` in the middle of an export, and the same command again, until it comes to its end.
+//!
+//! Kills of one that sends over HTTP are in tests/export.
+
+use std::{fs, path::Path, time::Duration};
+
+use crate::{
+    collector::{Collector, Conduct},
+    fleet::{Fleet, Lines},
+};
+
+/// All kinds but findings. Those depend on the days that are judged together, and after a kill fewer may be left.
+const KINDS: &str = "certificate-presented,certificate-received,tls-negotiated,tls-failed,refusal,session-end";
+
+/// Bytes at which exports into files are killed, of some 29 million.
+const SIZES: [u64; 5] = [0, 1, 6_000_000, 12_000_000, 20_000_000];
+
+fn args<'a>(name: &'a str, output: &'a str) -> [&'a str; 11] {
+    ["--threads", "1", "export", "--to", "syslog", "--kinds", KINDS, "--name", name, "--output", output]
+}
+
+/// Kills an export at each size of the file that it writes, and lets the last one end.
+fn kill_at_each_size(fleet: &Fleet, args: &[&str], file: &Path) {
+    let found = || fs::metadata(file).map_or((None, 0), |found| (found.modified().ok(), found.len()));
+    for size in SIZES {
+        // What the one before has left is no sign of this one.
+        let (left_at, _) = found();
+        let has_come_so_far = || {
+            let (written_at, length) = found();
+            size == 0 || written_at != left_at && length >= size
+        };
+        let mut export = fleet.start(args);
+        assert!(export.is_running_when(has_come_so_far), "it was over before {size} bytes");
+        assert!(export.kill(), "it was over before the kill at {size} bytes");
+    }
+    fleet.done(args);
+    let again = fleet.done(args);
+    assert!(again.err.contains("nothing new"), "{}", again.err);
+}
+
+#[test]
+fn a_file_has_everything_once() {
+    let fleet = Fleet::large();
+    let args = args("file", "events.log");
+    kill_at_each_size(&fleet, &args, &fleet.path("events.log"));
+    Lines::read(&fleet.path("events.log")).are(&fleet.lines_of("syslog", KINDS));
+}
+
+#[test]
+fn a_folder_has_everything_once_and_nothing_unfinished() {
+    let fleet = Fleet::large();
+    let args = args("folder", "parts/");
+    kill_at_each_size(&fleet, &args, &fleet.path("parts/.folder-000000000000.log.partial"));
+    let mut lines = Lines::default();
+    for entry in fs::read_dir(fleet.path("parts")).unwrap() {
+        let path = entry.unwrap().path();
+        assert!(path.extension().is_some_and(|extension| extension == "log"), "{} is left over", path.display());
+        lines.add(&fs::read(path).unwrap());
+    }
+    lines.are(&fleet.lines_of("syslog", KINDS));
+}
+
+/// A receiver of syslog gets some twice, and none of them otherwise than the first time. The last kill is after the
+/// export's place was noted, and what came before that comes no more.
+#[test]
+fn a_receiver_of_syslog_has_everything() {
+    let fleet = Fleet::new();
+    let expected = fleet.lines_of("syslog", KINDS);
+    let collector = Collector::start(|_| Conduct::Reads(Duration::from_millis(50)));
+    let address = collector.address.clone();
+    let name = ["--name", "syslog", "--address", &address, "--batch-bytes", "30000"];
+    let args = [&["--threads", "1", "export", "--to", "syslog", "--kinds", KINDS], &name[..]].concat();
+    let is_noted = || !fleet.done(&["export", "--status"]).out.contains(" 0 events so far");
+    for more in [1, 300, 600] {
+        let before = collector.count();
+        let mut export = fleet.start(&args);
+        assert!(export.is_running_when(|| collector.count() >= before + more));
+        assert!(export.kill());
+    }
+    let mut export = fleet.start(&args);
+    assert!(export.is_running_when(is_noted), "it was over before anything was noted");
+    assert!(export.kill());
+    let before = collector.count();
+    fleet.done(&args);
+    assert!(collector.count() - before < expected.count(), "it began at the beginning");
+    collector.end().are_at_least(&expected);
+}

@@ -1,0 +1,15 @@
+//! `export` and those whom it sends to: receivers as they are in use, and what becomes of an export that is killed.
+//!
+//! What is not built here is behind the feature `real-receivers`; scripts/test installs it and turns that on.
+
+#[path = "../program/mod.rs"]
+mod program;
+
+mod collector;
+mod fleet;
+mod kill;
+#[cfg(feature = "real-receivers")]
+mod parquet;
+#[cfg(feature = "real-receivers")]
+mod rsyslog;
+mod syslog;
