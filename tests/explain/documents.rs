@@ -127,6 +127,12 @@ fn certificate_renewed_under_another_name() {
         SenderIPAddresses             : {}\r\nTlsSenderCertificateName      : smtp.old.contoso.com\r\n\
         RequireTls                    : True\r\n\r\n";
     write(folder.path(), "connector.txt", connector);
+    // The send connector could have named the old certificate; this one names none.
+    let send = format!(
+        "\r\n\r\nName                  : {CONNECTOR}\r\nAddressSpaces         : {{SMTP:*;1}}\r\n\
+        SourceTransportServers : {{EX01}}\r\nTlsCertificateName    : \r\n\r\n"
+    );
+    write(folder.path(), "send.txt", send);
     let case = explained(folder.path(), "5.7.64");
     assert_eq!(case["presented"], NEW);
     assert_eq!(case["sessions"], 2);

@@ -2,6 +2,9 @@
 //!
 //! What is not built here is behind the feature `real-receivers`; scripts/test installs it and turns that on.
 
+// Some of what starts exports is for real receivers only.
+#![cfg_attr(not(feature = "real-receivers"), allow(dead_code))]
+
 #[path = "../program/mod.rs"]
 mod program;
 

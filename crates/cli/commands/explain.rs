@@ -14,7 +14,7 @@ use ::index::{
 };
 use anyhow::bail;
 use clap::Args;
-use diagnose::{Background, Case, Cause, RULES, Refused, cases, judge};
+use diagnose::{Background, Case, Cause, RULES, Refused, cases, judge, verdict};
 use smtplog::{Thumbprint, Timestamp, civil::DAY_MS};
 
 use super::{open_store, parse_query, say_missing, window::WindowArgs};
@@ -246,7 +246,7 @@ pub(crate) fn each_judged(
 /// Judges the cases, on two threads: they are about alike, and a third would find little to do.
 fn judged<'a>(cases: &'a [Case<'a>], background: &Background) -> Vec<Explained<'a>> {
     let judge_all = |cases: &'a [Case<'a>]| -> Vec<Explained<'a>> {
-        cases.iter().map(|case| Explained::new(case, judge(case, background), background)).collect()
+        cases.iter().map(|case| Explained::new(case, verdict(case, background), background)).collect()
     };
     // The largest cases come first, those without a rule last.
     let half = cases.iter().filter(|case| case.is_judged()).count().div_ceil(8);

@@ -9,7 +9,7 @@ mod text;
 
 use std::io::Write;
 
-use diagnose::{Background, Case, Cause, Missing, open_questions};
+use diagnose::{Background, Case, Cause, Missing, Verdict, open_questions};
 use index::query::{Query, Window};
 use smtplog::{Direction, Timestamp};
 
@@ -22,6 +22,8 @@ pub(crate) struct Explained<'a> {
     pub(crate) case: &'a Case<'a>,
     /// Best first.
     pub(crate) causes: Vec<Cause>,
+    /// Causes against which something was seen.
+    ruled_out: Vec<Cause>,
     /// Refused sessions.
     sessions: u64,
     /// The refusal's text, without what differs in each.
@@ -36,13 +38,14 @@ pub(crate) struct Explained<'a> {
 
 impl<'a> Explained<'a> {
     /// What is told of a case.
-    pub(crate) fn new(case: &'a Case<'a>, causes: Vec<Cause>, background: &Background) -> Explained<'a> {
+    pub(crate) fn new(case: &'a Case<'a>, verdict: Verdict, background: &Background) -> Explained<'a> {
+        let Verdict { causes, ruled_out } = verdict;
         // A report names no server of which something could be exported.
         let is_open = causes.is_empty() && !case.first().is_reported;
         let open = if is_open { open_questions(case, background) } else { Vec::new() };
         let name = case.presented.and_then(|presented| background.certificate(presented).name());
         let (sessions, text) = (case.sessions(), case.text());
-        Explained { case, causes, sessions, text, name, open, front_end: None }
+        Explained { case, causes, ruled_out, sessions, text, name, open, front_end: None }
     }
 
     /// What the status means and what may have caused it, if nothing but a report is known and it proves no cause.
@@ -55,6 +58,16 @@ impl<'a> Explained<'a> {
         let Some(code) = self.case.code else { return "TLS negotiation failed, without a reply".to_owned() };
         let status = self.case.status.map(|status| format!(" {status}")).unwrap_or_default();
         format!("{code}{status} {}", self.text)
+    }
+
+    /// What was ruled out, one line a cause. It is told where no cause is proved, and with the weighing.
+    fn ruled_out(&self, why: bool) -> Vec<String> {
+        let line = |cause: &Cause| {
+            let against: Vec<&str> =
+                cause.why.iter().filter(|one| one.weight < 0).map(|one| one.seen.as_str()).collect();
+            format!("{}: {}", cause.id, against.join("; "))
+        };
+        if why || self.causes.is_empty() { self.ruled_out.iter().map(line).collect() } else { Vec::new() }
     }
 
     /// What the refused sessions have in common, as label and value.

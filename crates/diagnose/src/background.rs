@@ -162,6 +162,30 @@ pub struct EgressUse {
     pub last: Timestamp,
     /// Sessions.
     pub sessions: u64,
+    /// Of these the refused ones, by status code, or by reply code where there is none.
+    pub refusals: BTreeMap<String, u64>,
+}
+
+impl EgressUse {
+    /// Sessions that were refused with a status.
+    pub fn refused(&self, status: &str) -> u64 {
+        self.refusals.get(status).copied().unwrap_or(0)
+    }
+}
+
+/// When a server was first refused with a status for a certificate on a connector, whatever time is asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Onset {
+    /// The server whose log has the refusal.
+    pub server: String,
+    /// The connector.
+    pub connector: String,
+    /// The certificate.
+    pub presented: Thumbprint,
+    /// The status code, or the reply code where there is none.
+    pub status: String,
+    /// The first refusal's session began then.
+    pub first: Timestamp,
 }
 
 /// A connector over which mail to the same remote side was accepted.
@@ -196,6 +220,12 @@ pub struct Background {
     pub egress: Vec<EgressUse>,
     /// Accepted sessions by connector.
     pub routes: Vec<Route>,
+    /// When the refusals of the cases' certificates began.
+    pub onsets: Vec<Onset>,
+    /// Sessions that presented a case's certificate and were accepted before its first refusal.
+    pub earlier: Vec<Route>,
+    /// Sessions whose other side answered EHLO with `XXXXXXXA` where STARTTLS stands: a firewall writes that over it.
+    pub masked_starttls: Vec<String>,
     /// What the logs say of certificates, in order of thumbprint.
     pub certificates: Vec<Logged>,
     /// Certificate files, for chains.
@@ -255,6 +285,11 @@ impl Background {
         let mut connectors = self.connectors(ConnectorKind::Inbound);
         connectors.retain(|one| one.fact.flag("Enabled") != Some(false) && !one.fact.name.trim().is_empty());
         connectors
+    }
+
+    /// Whether an export of the inbound connectors is there, not only what the wizard did with some of them.
+    pub fn has_inbound_export(&self) -> bool {
+        self.exhibits.iter().any(|exhibit| exhibit.connector(ConnectorKind::Inbound).is_some())
     }
 
     /// Inbound connectors that go by the sender's address.
@@ -349,6 +384,38 @@ impl Background {
         });
         let before = *before.max_by_key(|one| (one.last.min(now.first), one.sessions))?;
         Some(Change { before, now })
+    }
+
+    /// When a server's refusals of the case began, also before the time that is asked about.
+    pub(crate) fn onset(&self, case: &Case<'_>, server: &str) -> Option<Timestamp> {
+        let status = case.status_or_code();
+        let of_case = |one: &&Onset| {
+            one.server.eq_ignore_ascii_case(server)
+                && one.connector.eq_ignore_ascii_case(case.connector)
+                && Some(one.presented) == case.presented
+                && one.status == status
+        };
+        self.onsets.iter().filter(of_case).map(|one| one.first).min()
+    }
+
+    /// What other certificates servers presented to others since the case began, as far as nearly all of it was accepted
+    /// and the server has not moved on to another one since.
+    pub(crate) fn accepted_meanwhile(&self, case: &Case<'_>, is_meant: impl Fn(&Use) -> bool) -> Vec<&Use> {
+        let status = case.status_or_code();
+        let is_accepted = |one: &&Use| {
+            one.direction == Direction::Send
+                && !one.is_internal
+                && Some(one.thumbprint) != case.presented
+                && one.last >= case.from
+                && one.sessions > 0
+                && one.refused(&status) * 10 <= one.sessions
+        };
+        let has_moved = |one: &Use| {
+            let of_server = |other: &&Use| other.server == one.server && other.connector == one.connector;
+            let mut others = self.recent.iter().filter(of_server).filter(|other| other.direction == one.direction);
+            others.any(|other| other.thumbprint != one.thumbprint && other.first > one.first && other.last > one.last)
+        };
+        self.recent.iter().filter(is_accepted).filter(|one| is_meant(one) && !has_moved(one)).collect()
     }
 
     /// Servers whose sessions presented the case's certificate to others, those of the case first.

@@ -168,6 +168,11 @@ impl<'a> Case<'a> {
         sessions.len() as u64
     }
 
+    /// The status code, or the reply code where there is none, as refusals are counted by.
+    pub(crate) fn status_or_code(&self) -> String {
+        self.status.map_or_else(|| self.code.unwrap_or(0).to_string(), str::to_owned)
+    }
+
     /// Whether rules have something to say about such a case.
     pub fn is_judged(&self) -> bool {
         self.family != Family::Other

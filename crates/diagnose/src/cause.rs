@@ -173,13 +173,13 @@ impl Cause {
         }
     }
 
-    /// The cause, if enough speaks for it.
-    pub(crate) fn claimed(self) -> Option<Cause> {
-        (self.weight() >= CLAIMED).then_some(self)
+    /// Whether enough speaks for it.
+    pub(crate) fn is_claimed(&self) -> bool {
+        self.weight() >= CLAIMED
     }
 
     /// Keeps the cause from being called certain.
-    pub(crate) fn at_most_medium(&mut self, because: &str) {
+    pub(crate) fn at_most_medium(&mut self, because: impl Into<String>) {
         let over = self.weight() - (HIGH - 1);
         if over > 0 {
             self.weigh(-over, because);

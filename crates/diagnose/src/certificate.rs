@@ -1,6 +1,9 @@
 //! What is known of a certificate: from its file, from exports, from the logs themselves.
 
-use evidence::fact;
+use evidence::{
+    fact,
+    names::{CertificateName, certificate_matches, same_dn},
+};
 use smtplog::{Thumbprint, certificate::Certificate as Logged};
 
 use crate::{
@@ -81,7 +84,25 @@ impl<'a> CertificateView<'a> {
 
     /// Whether it names itself as its issuer.
     pub fn is_self_signed(&self) -> Option<bool> {
-        Some(evidence::names::same_dn(self.subject()?, self.issuer()?))
+        Some(same_dn(self.subject()?, self.issuer()?))
+    }
+
+    /// Whether a setting means it that names issuer and subject: `<I>issuer<S>subject`. An issuer that is not known cannot
+    /// differ.
+    pub fn is_named(&self, text: &str) -> bool {
+        CertificateName::parse(text).is_some_and(|named| {
+            let same_issuer = |issuer| named.issuer.is_empty() || same_dn(issuer, &named.issuer);
+            self.subject().is_some_and(|subject| same_dn(subject, &named.subject))
+                && self.issuer().is_none_or(same_issuer)
+        })
+    }
+
+    /// Whether an inbound connector that expects this name knows it by it.
+    pub fn is_expected(&self, expected: &str) -> bool {
+        match CertificateName::parse(expected) {
+            Some(_) => self.is_named(expected),
+            None => certificate_matches(self.dns_names().iter().map(String::as_str), expected).is_some(),
+        }
     }
 
     /// Something it says, as evidence; the file if there is one, or else the rows of the logs.

@@ -15,11 +15,13 @@ mod cause;
 mod certificate;
 mod family;
 pub mod rules;
+#[cfg(test)]
+mod testing;
 mod wizard;
 
-pub use background::{Background, EgressUse, Exhibit, Exhibited, Origin, Route, Shown, Use};
+pub use background::{Background, EgressUse, Exhibit, Exhibited, Onset, Origin, Route, Shown, Use};
 pub use case::{Case, Refused, cases};
 pub use cause::{Cause, Confidence, Item, ItemKind, Missing, Observation, Step};
 pub use certificate::CertificateView;
 pub use family::{Family, family};
-pub use rules::{Documentation, RULES, Rule, argument, judge, open_questions};
+pub use rules::{Documentation, RULES, Rule, Verdict, argument, judge, open_questions, verdict};

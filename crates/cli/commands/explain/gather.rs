@@ -1,19 +1,22 @@
 //! Gathering: what the rules need to know beside the refused sessions, in their own words.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use ::index::{
     CertificateUse, MissingSplit, Refusal, SearchOptions, Sort, Store,
     query::{Expr, Field, Query, Window},
 };
 use anyhow::anyhow;
-use diagnose::{Background, Case, EgressUse, Exhibit, Family, Origin, Refused, Route, Shown, Use};
+use diagnose::{Background, Case, EgressUse, Exhibit, Family, Onset, Origin, Refused, Route, Shown, Use};
 use evidence::{
     Fact,
     fact::{Connector, ConnectorKind, Value},
 };
 use ingest::transcript::{Original, OriginalRow, Wanted, rows_in, rows_of};
-use smtplog::{Direction, Session, SourceSpan, Thumbprint, Timestamp};
+use smtplog::{Direction, Session, SourceSpan, Thumbprint, Timestamp, TlsOutcome};
 
 use crate::render::{
     explain::{Explained, Other},
@@ -91,7 +94,9 @@ pub(super) fn background(store: &Store, query: &Query, cases: &[Case<'_>]) -> an
     let end = query.window.until;
     let history = Window { since: Some(Timestamp(begin - HISTORY_MS)), until: end };
     let recent = Window { since: Some(Timestamp(begin)), until: end };
-    let by_address = !background.address_connectors().is_empty();
+    // Without the connectors' export an address that changed is all there is to go by.
+    let by_address = !background.address_connectors().is_empty()
+        || (background.inbound().is_empty() && cases.iter().any(|case| case.family == Family::Attribution));
     std::thread::scope(|scope| {
         let recent = scope.spawn(|| uses(store, recent));
         background.uses = uses(store, history)?;
@@ -99,6 +104,9 @@ pub(super) fn background(store: &Store, query: &Query, cases: &[Case<'_>]) -> an
             background.egress = egress(store, history)?;
         }
         background.routes = routes(store, cases, history)?;
+        background.onsets = onsets(store, cases, history)?;
+        background.earlier = earlier(store, cases, &background.onsets, history)?;
+        background.masked_starttls = masked_starttls(store, cases)?;
         background.recent = recent.join().map_err(|_| anyhow!("a thread panicked"))??;
         Ok(background)
     })
@@ -182,21 +190,147 @@ fn uses(store: &Store, window: Window) -> anyhow::Result<Vec<Use>> {
     Ok(rollover.uses.into_iter().map(of).collect())
 }
 
+/// Counts of sessions by server, connector and a third field, and by status where that is asked for.
+fn counted(
+    store: &Store,
+    query: &str,
+    window: Window,
+    by: &[Field],
+    mut with: impl FnMut(&[Option<String>], &::index::GroupRow) -> Option<()>,
+) -> anyhow::Result<()> {
+    let groups = store.group(&Query::parse(query)?.within(window), by, None)?;
+    for row in &groups.rows {
+        let _ = with(&row.values, row);
+    }
+    Ok(())
+}
+
 fn egress(store: &Store, window: Window) -> anyhow::Result<Vec<EgressUse>> {
-    let query = Query::parse("direction:send egress_ip:*")?.within(window);
-    let groups = store.group(&query, &[Field::Server, Field::Connector, Field::EgressIp], None)?;
-    let of = |row: ::index::GroupRow| {
-        let mut values = row.values.into_iter();
-        Some(EgressUse {
-            server: values.next()??,
-            connector: values.next()??,
-            address: values.next()??,
+    let mut uses: Vec<EgressUse> = Vec::new();
+    let by = [Field::Server, Field::Connector, Field::EgressIp];
+    counted(store, "direction:send egress_ip:*", window, &by, |values, row| {
+        uses.push(EgressUse {
+            server: values.first()?.clone()?,
+            connector: values.get(1)?.clone()?,
+            address: values.get(2)?.clone()?,
             first: row.first,
             last: row.last,
             sessions: row.sessions,
+            refusals: BTreeMap::new(),
+        });
+        Some(())
+    })?;
+    let by = [Field::Server, Field::Connector, Field::EgressIp, Field::Status, Field::Code];
+    counted(store, "direction:send egress_ip:* code:[400 TO 599]", window, &by, |values, row| {
+        let [server, connector, address] =
+            [values.first()?.as_ref()?, values.get(1)?.as_ref()?, values.get(2)?.as_ref()?];
+        let status = status_of(values.get(3)?, values.get(4)?)?;
+        let is_it =
+            |one: &&mut EgressUse| one.server == *server && one.connector == *connector && one.address == *address;
+        *uses.iter_mut().find(is_it)?.refusals.entry(status).or_default() += row.sessions;
+        Some(())
+    })?;
+    Ok(uses)
+}
+
+/// The status, or the code where there is none.
+fn status_of(status: &Option<String>, code: &Option<String>) -> Option<String> {
+    status.clone().filter(|status| !status.is_empty()).or_else(|| code.clone())
+}
+
+/// When servers were first refused for the certificates of the cases.
+fn onsets(store: &Store, cases: &[Case<'_>], window: Window) -> anyhow::Result<Vec<Onset>> {
+    let presented = super::presented(cases);
+    let mut onsets: Vec<Onset> = Vec::new();
+    if presented.is_empty() {
+        return Ok(onsets);
+    }
+    let by = [Field::Server, Field::Connector, Field::Presented, Field::Status, Field::Code];
+    counted(store, "direction:send code:[400 TO 599] presented:*", window, &by, |values, row| {
+        let thumbprint = Thumbprint::from_hex(values.get(2)?.as_ref()?.as_bytes())?;
+        let onset = Onset {
+            server: values.first()?.clone()?,
+            connector: values.get(1)?.clone()?,
+            presented: thumbprint,
+            status: status_of(values.get(3)?, values.get(4)?)?,
+            first: row.first,
+        };
+        presented.contains(&thumbprint).then(|| onsets.push(onset))
+    })?;
+    Ok(onsets)
+}
+
+/// Cases for which it is asked what was accepted before them.
+const EARLIER_MAX: usize = 8;
+
+/// Sessions with the cases' certificates that were accepted before the first refusal, the newest of each case.
+fn earlier(store: &Store, cases: &[Case<'_>], onsets: &[Onset], history: Window) -> anyhow::Result<Vec<Route>> {
+    let mut asked = BTreeSet::new();
+    let mut earlier = Vec::new();
+    for case in cases.iter().filter(|case| matches!(case.family, Family::Attribution | Family::Tls)) {
+        let Some(presented) = case.presented.filter(|one| asked.len() < EARLIER_MAX && asked.insert(*one)) else {
+            continue;
+        };
+        let is_of_case =
+            |one: &&Onset| one.presented == presented && case.status.is_none_or(|status| one.status == status);
+        let last = onsets.iter().filter(is_of_case).map(|one| one.first).max().unwrap_or(case.from);
+        let query = Query::parse(&format!("direction:send tls:ok presented:{presented} -code:[400 TO 599]"))?;
+        let before = Window { since: history.since, until: Some(last) };
+        earlier.extend(accepted(store, query.within(before))?);
+    }
+    Ok(earlier)
+}
+
+/// The newest sessions of a query in which a message was accepted.
+fn accepted(store: &Store, query: Query) -> anyhow::Result<Vec<Route>> {
+    let options = SearchOptions { limit: Some(ACCEPTED_MAX), sort: Sort::Newest };
+    let route = |session: Session| {
+        let is_accepted = session.messages.iter().any(|message| message.outcome == smtplog::MessageOutcome::Accepted);
+        let remote_name = session.remote_name.as_deref().filter(|_| is_accepted)?;
+        Some(Route {
+            server: session.stream.server.to_string(),
+            connector: session.connector.to_string(),
+            presented: session.presented(),
+            remote_name: remote_name.to_owned(),
+            recipients: recipient_domains(&session),
+            session: session.id(),
+            time: session.started,
         })
     };
-    Ok(groups.rows.into_iter().filter_map(of).collect())
+    Ok(store.search(&query, &options)?.sessions.into_iter().filter_map(route).collect())
+}
+
+/// Cases without TLS whose first session is read again.
+const CLEAR_MAX: usize = 8;
+
+/// Sessions without TLS in which a firewall wrote `XXXXXXXA` over STARTTLS. Only the original rows have it.
+fn masked_starttls(store: &Store, cases: &[Case<'_>]) -> anyhow::Result<Vec<String>> {
+    let is_clear = |case: &&Case<'_>| {
+        let session = &case.first().session;
+        case.is_judged()
+            && case.direction == Direction::Send
+            && session.tls.outcome == TlsOutcome::None
+            && !case.first().is_reported
+    };
+    let mut masked = Vec::new();
+    for case in cases.iter().filter(is_clear).take(CLEAR_MAX) {
+        let session = &case.first().session;
+        for span in session.sources.iter().filter(|span| span.offset + span.length <= LOCATED_BYTES_MAX) {
+            let mut is_masked = false;
+            each_row(store, session, span, |row| is_masked |= is_mask(row.row.data))?;
+            if is_masked {
+                masked.push(session.id());
+                break;
+            }
+        }
+    }
+    Ok(masked)
+}
+
+/// Whether a row of an answer to EHLO has the mask as a word.
+fn is_mask(data: &[u8]) -> bool {
+    let words = data.split(|byte| matches!(byte, b' ' | b'-'));
+    data.starts_with(b"250") && words.into_iter().any(|word| word.trim_ascii() == b"XXXXXXXA")
 }
 
 fn recipient_domains(session: &Session) -> Vec<String> {
@@ -215,20 +349,7 @@ fn routes(store: &Store, cases: &[Case<'_>], window: Window) -> anyhow::Result<V
         let Ok(query) = Query::parse(&format!("direction:send tls:ok to:@{domain} -code:[400 TO 599]")) else {
             continue;
         };
-        let options = SearchOptions { limit: Some(ACCEPTED_MAX), sort: Sort::Newest };
-        for session in store.search(&query.within(window), &options)?.sessions {
-            let accepted = session.messages.iter().any(|message| message.outcome == smtplog::MessageOutcome::Accepted);
-            let Some(remote_name) = session.remote_name.as_deref().filter(|_| accepted) else { continue };
-            routes.push(Route {
-                server: session.stream.server.to_string(),
-                connector: session.connector.to_string(),
-                presented: session.presented(),
-                remote_name: remote_name.to_owned(),
-                recipients: recipient_domains(&session),
-                session: session.id(),
-                time: session.started,
-            });
-        }
+        routes.extend(accepted(store, query.within(window))?);
     }
     Ok(routes)
 }
@@ -282,18 +403,29 @@ fn find<'a>(case: &Case<'a>, (id, sequence): &(String, u32)) -> Option<(&'a Sess
 
 /// Where a row lies, if its log is still there or its rows are kept.
 fn offset_of(store: &Store, session: &Session, span: &SourceSpan, sequence: u32) -> anyhow::Result<Option<u64>> {
-    let wanted = [Wanted::of(session, span)];
     let mut offset = None;
-    let mut note = |_: usize, row: &OriginalRow<'_>| {
+    each_row(store, session, span, |row| {
         if row.row.sequence == sequence && offset.is_none() {
             offset = Some(row.offset);
         }
-    };
+    })?;
+    Ok(offset)
+}
+
+/// Calls with the rows of a session's span, if its log is still there or its rows are kept.
+fn each_row(
+    store: &Store,
+    session: &Session,
+    span: &SourceSpan,
+    mut with: impl FnMut(&OriginalRow<'_>),
+) -> anyhow::Result<()> {
+    let wanted = [Wanted::of(session, span)];
+    let mut note = |_: usize, row: &OriginalRow<'_>| with(row);
     if let Some(kept) = store.kept_rows(&span.identity, span.offset, span.offset + span.length)? {
         let _ = rows_in(kept.pieces(), &wanted, &mut note);
     } else if let Some(location) = store.locate(&span.identity)? {
         // A log that is gone leaves the place that the store knows.
         let _ = rows_of(&Original { path: location.path, member: location.member }, &wanted, &mut note);
     }
-    Ok(offset)
+    Ok(())
 }

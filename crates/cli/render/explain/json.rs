@@ -30,6 +30,7 @@ fn object(explained: &Explained<'_>, similar: Option<&Similar>) -> Value {
         "possible": possible.iter().map(|rule| rule.id()).collect::<Vec<_>>(),
         "similar": similar.map(|similar| similar.sessions),
         "causes": explained.causes.iter().map(cause).collect::<Vec<_>>(),
+        "ruled_out": explained.ruled_out.iter().map(ruled_out).collect::<Vec<_>>(),
         "missing": explained.open.iter().map(missing).collect::<Vec<_>>(),
     })
 }
@@ -41,7 +42,7 @@ fn other_object(other: &Other) -> Value {
         "family": "other", "direction": other.direction.as_str(), "connector": null,
         "servers": other.servers, "presented": null, "front_end": null,
         "from": other.from, "to": other.to, "sessions": other.sessions, "possible": [],
-        "similar": null, "causes": [], "missing": [],
+        "similar": null, "causes": [], "ruled_out": [], "missing": [],
     })
 }
 
@@ -54,6 +55,13 @@ fn cause(cause: &Cause) -> Value {
         "mend": cause.mend.iter().map(step).collect::<Vec<_>>(),
         "weight": cause.weight(),
         "why": why.map(|one| json!({ "weight": one.weight, "seen": one.seen })).collect::<Vec<_>>(),
+    })
+}
+
+fn ruled_out(cause: &Cause) -> Value {
+    json!({
+        "id": cause.id, "weight": cause.weight(),
+        "why": cause.why.iter().map(|one| json!({ "weight": one.weight, "seen": one.seen })).collect::<Vec<_>>(),
     })
 }
 

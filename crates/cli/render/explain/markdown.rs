@@ -53,6 +53,13 @@ fn write_case(out: &mut impl Write, number: usize, case: &Explained<'_>, why: bo
         None if case.causes.is_empty() => writeln!(out, "\nWhat was seen proves no cause.")?,
         None => {}
     }
+    let ruled_out = case.ruled_out(why);
+    if !ruled_out.is_empty() {
+        writeln!(out, "\nRuled out:\n")?;
+    }
+    for line in &ruled_out {
+        writeln!(out, "* {}", plain(line))?;
+    }
     write_missing(out, &case.open)
 }
 

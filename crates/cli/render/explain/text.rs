@@ -119,6 +119,13 @@ impl<W: Write> Writer<'_, W> {
             self.blank()?;
             self.paragraph("  ", "What was seen proves no cause.")?;
         }
+        let ruled_out = case.ruled_out(why);
+        if !ruled_out.is_empty() {
+            self.heading("  ", "Ruled out")?;
+        }
+        for line in &ruled_out {
+            self.paragraph("  - ", line)?;
+        }
         self.missing("  ", &case.open)
     }
 

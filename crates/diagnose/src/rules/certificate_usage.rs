@@ -4,7 +4,10 @@
 //! 4.2.1.12) of certificates for servers. Without a status that says so it is only possible that this is the reason.
 
 use super::{
-    Documentation, Rule, assign, chain_incomplete::is_computer, missing_certificate, named_servers, pin, then,
+    Documentation, Rule,
+    chain_incomplete::is_computer,
+    mend::{self, SOME_THUMBPRINT, assign, pin, then},
+    missing_certificate, named_servers,
 };
 use crate::{
     background::{Background, Exhibited},
@@ -65,7 +68,9 @@ impl Rule for CertificateUsage {
             cause.evidence.push(one.item());
         }
         if cause.why.is_empty() {
-            return None;
+            view.file?;
+            cause.weigh(-30, "the certificate allows client authentication");
+            return Some(cause);
         }
         match background.accepted_share(case) {
             Some(share) if share > 0.5 => {
@@ -88,10 +93,10 @@ impl Rule for CertificateUsage {
                 "Ask the authority for a certificate for {name} that allows client and server authentication."
             )),
             Step::say("Import it with its private key on each server that sends."),
-            assign("THUMBPRINT"),
-            pin("THUMBPRINT", case.connector),
-            then(),
+            assign(&mend::presenting(case, background), SOME_THUMBPRINT),
         ];
+        cause.mend.extend(pin(case, background, SOME_THUMBPRINT, None));
+        cause.mend.push(then());
         Some(cause)
     }
 }

@@ -5,7 +5,11 @@
 
 use evidence::{chain::Outcome, fact::ChainCheck};
 
-use super::{Documentation, Rule, assign, missing_capi2, missing_certificate, named_servers, pin, then};
+use super::{
+    Documentation, Rule,
+    mend::{SOME_THUMBPRINT, assign, give_back, pin, presenting, then},
+    missing_capi2, missing_certificate, named_servers,
+};
 use crate::{
     background::{Background, Exhibited},
     case::Case,
@@ -50,7 +54,7 @@ impl Rule for ChainIncomplete {
                 let view = background.certificate(presented);
                 by_checks(&mut cause, case, background, &view);
                 by_files(&mut cause, case, background, &view, &mut intermediate);
-                say(&mut cause, case, &view, intermediate);
+                say(&mut cause, case, background, &view, intermediate);
             }
             None => without_thumbprint(&mut cause, case, background),
         }
@@ -158,7 +162,13 @@ fn by_files(
     }
 }
 
-fn say(cause: &mut Cause, case: &Case<'_>, view: &CertificateView<'_>, intermediate: Option<(String, Vec<String>)>) {
+fn say(
+    cause: &mut Cause,
+    case: &Case<'_>,
+    background: &Background,
+    view: &CertificateView<'_>,
+    intermediate: Option<(String, Vec<String>)>,
+) {
     let servers = named_servers(case);
     let name = view.name().unwrap_or_else(|| view.thumbprint.to_string());
     let thumbprint = view.thumbprint;
@@ -166,14 +176,7 @@ fn say(cause: &mut Cause, case: &Case<'_>, view: &CertificateView<'_>, intermedi
         cause.says = format!(
             "{servers} presented certificate {name} ({thumbprint}), which is self-signed: nobody else trusts it."
         );
-        cause.mend = vec![
-            Step::say(
-                "Present a certificate of an authority that the other side trusts, one that was issued for mail.",
-            ),
-            assign("THUMBPRINT"),
-            pin("THUMBPRINT", case.connector),
-            then(),
-        ];
+        cause.mend = present_another(case, background);
         return;
     }
     cause.says = format!(
@@ -185,6 +188,28 @@ fn say(cause: &mut Cause, case: &Case<'_>, view: &CertificateView<'_>, intermedi
     {
         cause.missing.push(missing_capi2(server));
     }
+}
+
+/// One that is accepted from the same servers meanwhile is at hand.
+fn present_another(case: &Case<'_>, background: &Background) -> Vec<Step> {
+    let is_issued = |thumbprint| background.certificate(thumbprint).is_self_signed() == Some(false);
+    let of_case = |server: &str| case.servers.iter().any(|one| one.eq_ignore_ascii_case(server));
+    let accepted = background.accepted_meanwhile(case, |one| is_issued(one.thumbprint) && of_case(&one.server));
+    let mut steps = match accepted.first() {
+        Some(one) => give_back(case, background, &background.certificate(one.thumbprint), None),
+        None => {
+            let mut steps = vec![
+                Step::say(
+                    "Get a certificate of an authority that the other side trusts, and import it with its private key.",
+                ),
+                assign(&presenting(case, background), SOME_THUMBPRINT),
+            ];
+            steps.extend(pin(case, background, SOME_THUMBPRINT, None));
+            steps
+        }
+    };
+    steps.push(then());
+    steps
 }
 
 fn import_steps(servers: &str, issuer: Option<&str>, intermediate: Option<(String, Vec<String>)>) -> Vec<Step> {

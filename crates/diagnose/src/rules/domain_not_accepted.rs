@@ -5,7 +5,11 @@
 
 use evidence::fact::{AcceptedDomain, HybridEntry};
 
-use super::{Documentation, Rule, listed, missing_domains, quoted, then};
+use super::{
+    Documentation, Rule, listed,
+    mend::{expect, inbound_identity, then},
+    missing_domains, quoted,
+};
 use crate::{
     background::{Background, Exhibited},
     case::Case,
@@ -51,7 +55,7 @@ impl Rule for DomainNotAccepted {
         by_export(&mut cause, case, background, &accepted, &strange);
         by_wizard(&mut cause, background);
         if cause.weight() <= 0 {
-            return None;
+            return Some(cause).filter(|cause| !cause.why.is_empty());
         }
         if accepted.is_empty() {
             cause.missing.push(missing_domains("whether the senders' domains are among them"));
@@ -77,13 +81,32 @@ impl Rule for DomainNotAccepted {
             Step::run(
                 "If mail of other domains has to be relayed (forwarding, journaling), let an inbound connector of type \
                  OnPremises go by a certificate whose domain is accepted:",
-                "Set-InboundConnector -Identity 'NAME OF THE CONNECTOR' -TlsSenderCertificateName \
-                 'mail.ACCEPTED-DOMAIN' -RequireTls $true",
+                format!("{} -RequireTls $true", by_certificate(case, background)),
             ),
             then(),
         ];
         Some(cause)
     }
+}
+
+/// The tenant's connector goes by the certificate that the servers present, if its domain is accepted.
+fn by_certificate(case: &Case<'_>, background: &Background) -> String {
+    let accepted = background.accepted_domains();
+    let names = case.presented.map(|presented| background.certificate(presented).dns_names()).unwrap_or_default();
+    let known = names.iter().find(|name| has_accepted_parent(&accepted, name));
+    let identity = inbound_identity(background);
+    match known {
+        Some(name) => expect(&identity, name),
+        None => {
+            format!("Set-InboundConnector -Identity {identity} -TlsSenderCertificateName <NAME IN AN ACCEPTED DOMAIN>")
+        }
+    }
+}
+
+/// Whether a certificate's name lies in an accepted domain (FORMATS 5.3).
+fn has_accepted_parent(accepted: &[Exhibited<'_, AcceptedDomain>], name: &str) -> bool {
+    let name = name.trim_start_matches("*.");
+    is_accepted(accepted, name) || name.split_once('.').is_some_and(|(_, parent)| is_accepted(accepted, parent))
 }
 
 /// A domain, or a subdomain of one with `*.`.
@@ -114,10 +137,7 @@ fn by_export(
         return;
     }
     let names = case.presented.map(|presented| background.certificate(presented).dns_names()).unwrap_or_default();
-    let parent = |name: &String| {
-        let name = name.trim_start_matches("*.");
-        is_accepted(accepted, name) || name.split_once('.').is_some_and(|(_, parent)| is_accepted(accepted, parent))
-    };
+    let parent = |name: &String| has_accepted_parent(accepted, name);
     let total: u64 = domains.iter().map(|(_, count)| count).sum();
     let of_strange: u64 =
         domains.iter().filter(|(domain, _)| strange.contains(&domain.as_str())).map(|(_, count)| count).sum();

@@ -1,6 +1,7 @@
 //! `ip-address-mismatch`: the connector goes by the sender's address, and mail came from another.
 //!
-//! Only where an enabled connector of type OnPremises identifies by address: elsewhere the address does not matter.
+//! Only where an enabled connector of type OnPremises identifies by address: elsewhere the address does not matter. Without
+//! the connectors' export it is possible if the address changed with the refusals.
 //! The address that counts is the one that the other side saw; its answer to EHLO says it.
 
 use std::{collections::BTreeSet, net::IpAddr};
@@ -8,7 +9,11 @@ use std::{collections::BTreeSet, net::IpAddr};
 use evidence::fact::Connector;
 
 use super::{
-    Documentation, Rule, listed, named_servers, no_certificate_presented::identifies_by_address, quoted, then,
+    Documentation, Rule, listed,
+    mend::{expect, tenant_name, then},
+    missing_inbound, named_servers,
+    no_certificate_presented::identifies_by_address,
+    quoted,
 };
 use crate::{
     background::{Background, EgressUse, Shown},
@@ -41,6 +46,9 @@ impl Rule for IpAddressMismatch {
         if case.family != Family::Attribution || !is_plain || !case.is_outbound() {
             return None;
         }
+        if !background.has_inbound_export() && background.inbound().is_empty() {
+            return by_logs(case, background);
+        }
         let connectors: Vec<_> =
             background.inbound().into_iter().filter(|one| identifies_by_address(&one.fact)).collect();
         // Of several connectors the one that knew the address before.
@@ -53,10 +61,15 @@ impl Rule for IpAddressMismatch {
         let seen: BTreeSet<&str> = case.refused.iter().filter_map(|one| one.session.egress_ip.as_deref()).collect();
         let known = |address: &str| connectors.iter().any(|one| holds(&one.fact, address));
         let strange: Vec<&str> = seen.iter().copied().filter(|address| !known(address)).collect();
-        if seen.is_empty() || strange.is_empty() {
+        let mut cause = Cause::new(self.id());
+        if seen.is_empty() {
             return None;
         }
-        let mut cause = Cause::new(self.id());
+        if strange.is_empty() {
+            let seen: Vec<&str> = seen.into_iter().collect();
+            cause.weigh(-60, format!("inbound connector {} expects {}", connector.fact.name, listed(&seen)));
+            return Some(cause);
+        }
         let share = case.share(|one| one.session.egress_ip.as_deref().is_some_and(|address| !known(address)));
         let addresses =
             connector.fact.value("SenderIPAddresses").map(|value| value.items().join(", ")).unwrap_or_default();
@@ -80,8 +93,84 @@ impl Rule for IpAddressMismatch {
         let first =
             case.refused.iter().find(|one| one.session.egress_ip.as_deref().is_some_and(|address| !known(address)));
         cause.evidence.extend(first.map(|one| one.item()));
-        say(&mut cause, case, connector, &strange, &addresses);
+        say(&mut cause, case, background, (connector, &strange, &addresses));
         Some(cause)
+    }
+}
+
+/// Refused with the new address and accepted with the one before: all that logs alone can show.
+fn by_logs(case: &Case<'_>, background: &Background) -> Option<Cause> {
+    let status = case.status_or_code();
+    let seen: BTreeSet<&str> = case.refused.iter().filter_map(|one| one.session.egress_ip.as_deref()).collect();
+    let of_case: Vec<&EgressUse> = background.egress.iter().filter(|one| is_of_case(one, case)).collect();
+    let is_refused = |one: &EgressUse| one.refused(&status) * 10 >= one.sessions * 9;
+    let new: Vec<&EgressUse> = of_case.iter().copied().filter(|one| seen.contains(&*one.address)).collect();
+    let began = new.iter().map(|one| one.first).min()?;
+    let before = of_case
+        .iter()
+        .copied()
+        .filter(|one| !seen.contains(&*one.address) && one.refused(&status) * 10 <= one.sessions && one.first < began);
+    let before = before.max_by_key(|one| one.last)?;
+    if !new.iter().all(|one| is_refused(one)) {
+        return None;
+    }
+    let addresses: BTreeSet<&str> = new.iter().map(|one| one.address.as_str()).collect();
+    let addresses: Vec<&str> = addresses.into_iter().collect();
+    let mut cause = Cause::new("ip-address-mismatch");
+    cause.weigh(
+        45,
+        format!(
+            "mail from {} was accepted until {}, and from {} it is refused since {began}",
+            before.address,
+            before.last,
+            listed(&addresses)
+        ),
+    );
+    if case.servers.iter().any(|server| background.change(case, server).is_some()) {
+        cause.weigh(-10, "the certificate changed, too");
+    }
+    if case.presented.is_none() {
+        cause.weigh(-15, "no certificate was presented, which is a reason of its own");
+    }
+    cause.evidence.push(came_before(before, &addresses));
+    cause.evidence.push(case.first().item());
+    cause.missing.push(missing_inbound("whether one goes by SenderIPAddresses, and which it expects"));
+    cause.says = format!(
+        "{} came from {}; from {} mail was accepted before. An inbound connector may go by the address.",
+        named_servers(case),
+        listed(&addresses),
+        before.address
+    );
+    cause.mend = vec![
+        Step::run(
+            "In Exchange Online PowerShell, see whether a connector expects addresses:",
+            "Get-InboundConnector | Format-List Name,Enabled,ConnectorType,SenderIPAddresses,TlsSenderCertificateName",
+        ),
+        Step::run(
+            "If one does, and the new address is yours and here to stay, add it:",
+            add_addresses("<NAME OF THE CONNECTOR>", &addresses),
+        ),
+        Step::say(ELSE),
+        then(),
+    ];
+    Some(cause)
+}
+
+const ELSE: &str =
+    "If not, mend the way out (NAT, proxy, provider), so that mail leaves from the address that is expected.";
+
+fn add_addresses(identity: &str, addresses: &[&str]) -> String {
+    let added: Vec<String> = addresses.iter().map(|address| quoted(address)).collect();
+    format!("Set-InboundConnector -Identity {identity} -SenderIPAddresses @{{Add={}}}", added.join(","))
+}
+
+fn came_before(before: &EgressUse, addresses: &[&str]) -> Item {
+    Item {
+        kind: ItemKind::Sessions,
+        source: format!("server:{} egress_ip:{}", before.server, before.address),
+        offset: None,
+        text: format!("came from {} until {}, then from {}", before.address, before.last, addresses.join(", ")),
+        row: None,
     }
 }
 
@@ -148,45 +237,94 @@ fn before(
         10,
         format!("{} came from {}, which the connector expects, until {}", before.server, before.address, before.last),
     );
-    cause.evidence.push(Item {
-        kind: ItemKind::Sessions,
-        source: format!("server:{} egress_ip:{}", before.server, before.address),
-        offset: None,
-        text: format!("came from {} until {}, then from {}", before.address, before.last, strange.join(", ")),
-        row: None,
-    });
+    cause.evidence.push(came_before(before, strange));
 }
 
-fn say(cause: &mut Cause, case: &Case<'_>, connector: &Shown<'_>, strange: &[&str], addresses: &str) {
+fn say(
+    cause: &mut Cause,
+    case: &Case<'_>,
+    background: &Background,
+    (connector, strange, addresses): (&Shown<'_>, &[&str], &str),
+) {
     let servers = named_servers(case);
     let name = &connector.fact.name;
-    let added: Vec<String> = strange.iter().map(|address| quoted(address)).collect();
     cause.says = format!(
         "{servers} came from {}, but inbound connector {name} expects mail from {addresses} only.",
         listed(strange)
     );
+    let identity = quoted(name);
     cause.mend = vec![
         Step::run(
             "If the address is yours and here to stay, in Exchange Online PowerShell:",
-            format!("Set-InboundConnector -Identity {} -SenderIPAddresses @{{Add={}}}", quoted(name), added.join(",")),
+            add_addresses(&identity, strange),
         ),
-        Step::say(
-            "If not, mend the way out (NAT, proxy, provider), so that mail leaves from the address that is expected.",
-        ),
-        Step::run(
-            "An address can change again; a certificate identifies better:",
-            format!(
-                "Set-InboundConnector -Identity {} -TlsSenderCertificateName 'NAME OF THE CERTIFICATE' -RequireTls $true",
-                quoted(name)
-            ),
-        ),
-        then(),
+        Step::say(ELSE),
     ];
+    let view = case.presented.map(|presented| background.certificate(presented));
+    if let Some(name) = view.and_then(|view| tenant_name(background, &view)) {
+        cause.mend.push(Step::run(
+            "An address can change again; the certificate that the servers present identifies better:",
+            format!("{} -RequireTls $true", expect(&identity, &name)),
+        ));
+    }
+    cause.mend.push(then());
 }
 
 #[cfg(test)]
 mod tests {
+    use evidence::fact::ConnectorKind;
+    use smtplog::Timestamp;
+
     use super::*;
+    use crate::testing::{
+        CONNECTOR, HOUR_MS, RELAY_DENIED, accepted, cause, connector, judged, known, mend, named, refuse, session,
+        thumbprint,
+    };
+
+    fn egress(address: &str, hours: (i64, i64), sessions: u64, refused: u64) -> EgressUse {
+        EgressUse {
+            server: "EX1".into(),
+            connector: CONNECTOR.into(),
+            address: address.into(),
+            first: Timestamp(hours.0 * HOUR_MS),
+            last: Timestamp(hours.1 * HOUR_MS),
+            sessions,
+            refusals: [("5.7.64".to_owned(), refused)].into(),
+        }
+    }
+
+    #[test]
+    fn an_address_that_changed_with_the_refusals_is_possible_from_logs_alone() {
+        let refused = [refuse(session("EX1", 50, Some(thumbprint(1))), RELAY_DENIED)];
+        let background = |uses: Vec<EgressUse>| known(Vec::new(), |one| one.egress = uses);
+        let old = egress("198.51.100.1", (0, 40), 30, 0);
+        let verdict = judged(&refused, background(vec![old.clone(), egress("203.0.113.7", (41, 60), 12, 12)]));
+        let found = cause(&verdict, "ip-address-mismatch");
+        assert_eq!(found.confidence(), crate::Confidence::Medium);
+        assert!(found.says.contains("203.0.113.7; from 198.51.100.1 mail was accepted before"), "{}", found.says);
+        assert!(found.missing.iter().any(|one| one.command.contains("Get-InboundConnector")), "{found:?}");
+        // The new address is accepted, too, or the old one was refused.
+        for uses in [
+            vec![old, egress("203.0.113.7", (41, 60), 30, 12)],
+            vec![egress("198.51.100.1", (0, 40), 30, 28), egress("203.0.113.7", (41, 60), 12, 12)],
+        ] {
+            assert!(judged(&refused, background(uses)).causes.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_certificate_that_identifies_better_is_named() {
+        let refused = [refuse(session("EX1", 50, Some(thumbprint(1))), RELAY_DENIED)];
+        let mut background = Background::default();
+        background.certificates = vec![named(1, "mail.contoso.com")];
+        let settings = [("SenderIPAddresses", "198.51.100.1|198.51.100.2"), ("TlsSenderCertificateName", "")];
+        background.exhibits =
+            vec![connector(ConnectorKind::Inbound, "From office", &settings), accepted("contoso.com")];
+        let verdict = judged(&refused, background);
+        let mend = mend(cause(&verdict, "ip-address-mismatch"));
+        let command = "Set-InboundConnector -Identity 'From office' -TlsSenderCertificateName 'mail.contoso.com' -RequireTls $true";
+        assert!(mend.contains(command), "{mend}");
+    }
 
     #[track_caller]
     fn check(item: &str, address: &str, expected: bool) {

@@ -7,7 +7,10 @@ mod certificate_usage;
 mod chain_incomplete;
 mod domain_not_accepted;
 mod ip_address_mismatch;
+mod mend;
+mod next_hop;
 mod no_certificate_presented;
+mod no_inbound_connector;
 mod not_a_certificate_fault;
 mod old_tls_version;
 mod send_connector_pins_another_certificate;
@@ -60,6 +63,7 @@ pub const RULES: &[&dyn Rule] = &[
     &certificate_expired::CertificateExpired,
     &chain_incomplete::ChainIncomplete,
     &send_connector_pins_another_certificate::SendConnectorPinsAnotherCertificate,
+    &no_inbound_connector::NoInboundConnector,
     &certificate_name_mismatch::CertificateNameMismatch,
     &certificate_usage::CertificateUsage,
     &wrong_connector_or_route::WrongConnectorOrRoute,
@@ -69,10 +73,26 @@ pub const RULES: &[&dyn Rule] = &[
     &certificate_changed::CertificateChanged,
 ];
 
+/// What the rules say of a case.
+#[derive(Clone, Debug, Default)]
+pub struct Verdict {
+    /// Causes, best first.
+    pub causes: Vec<Cause>,
+    /// Causes against which something was seen, and too little for them.
+    pub ruled_out: Vec<Cause>,
+}
+
 /// The causes of a case, best first.
 pub fn judge(case: &Case<'_>, background: &Background) -> Vec<Cause> {
-    let claimed = RULES.iter().filter_map(|rule| rule.judge(case, background)?.claimed());
-    let mut causes: Vec<Cause> = claimed.collect();
+    verdict(case, background).causes
+}
+
+/// The causes of a case, and what was ruled out.
+pub fn verdict(case: &Case<'_>, background: &Background) -> Verdict {
+    let weighed = RULES.iter().filter_map(|rule| rule.judge(case, background));
+    let (mut causes, rest): (Vec<Cause>, Vec<Cause>) = weighed.partition(Cause::is_claimed);
+    let speaks_against = |cause: &Cause| cause.why.iter().any(|observation| observation.weight < 0);
+    let ruled_out = rest.into_iter().filter(speaks_against).collect();
     let claimed_ids: Vec<&str> = causes.iter().map(|cause| cause.id).collect();
     // That the certificate changed is told after what is known to be wrong with the one that came.
     let is_general = |cause: &Cause| {
@@ -92,7 +112,26 @@ pub fn judge(case: &Case<'_>, background: &Background) -> Vec<Cause> {
         cause.missing.sort();
         cause.missing.dedup();
     }
-    causes
+    point_to_same_mends(&mut causes);
+    Verdict { causes, ruled_out }
+}
+
+/// Of causes with the same commands the first tells what to do.
+fn point_to_same_mends(causes: &mut [Cause]) {
+    let commands =
+        |cause: &Cause| -> Vec<String> { cause.mend.iter().filter_map(|step| step.command.clone()).collect() };
+    for at in 1..causes.len() {
+        let (earlier, rest) = causes.split_at_mut(at);
+        let Some(cause) = rest.first_mut() else { return };
+        let wanted = commands(cause);
+        let same = |one: &Cause| {
+            let known = commands(one);
+            !wanted.is_empty() && wanted.iter().all(|command| known.contains(command))
+        };
+        if let Some(first) = earlier.iter().position(same) {
+            cause.mend = vec![Step::say(format!("The same mend as {} ({}).", first + 1, earlier[first].id))];
+        }
+    }
 }
 
 /// A sentence begins with a capital letter, a server's name stays as it is.
@@ -203,41 +242,4 @@ pub(crate) fn quoted(value: &str) -> String {
     }
     quoted.push('\'');
     quoted
-}
-
-/// The steps of the Hybrid Configuration Wizard.
-pub(crate) fn wizard(certificate: &str) -> Step {
-    Step::say(format!(
-        "Or run the Hybrid Configuration Wizard again (Exchange admin center of Exchange Online, hybrid, configure) and \
-         choose {certificate} on the page Transport Certificate; it sets both sides, and overwrites what was changed by \
-         hand."
-    ))
-}
-
-/// The last step: mail flows again only when the change has spread.
-pub(crate) fn then() -> Step {
-    Step::say(
-        "Allow some minutes for the change to take effect, send a test message, then run smtptrail index and smtptrail \
-         explain again.",
-    )
-}
-
-/// Assigns a certificate to SMTP.
-pub(crate) fn assign(thumbprint: &str) -> Step {
-    Step::run(
-        "Assign it to SMTP on each server that sends (Exchange Management Shell):",
-        format!("Enable-ExchangeCertificate -Thumbprint {thumbprint} -Services SMTP"),
-    )
-}
-
-/// Names a certificate on a send connector.
-pub(crate) fn pin(thumbprint: &str, connector: &str) -> Step {
-    Step::run(
-        "If the send connector names a certificate, let it name this one:",
-        format!(
-            "$c = Get-ExchangeCertificate {thumbprint}; Set-SendConnector {} -TlsCertificateName \
-             \"<I>$($c.Issuer)<S>$($c.Subject)\"",
-            quoted(connector)
-        ),
-    )
 }

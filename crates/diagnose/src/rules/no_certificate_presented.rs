@@ -5,7 +5,11 @@
 
 use smtplog::{NegotiationVerb, TlsOutcome};
 
-use super::{Documentation, Rule, assign, missing_send, named_servers, pin, then};
+use super::{
+    Documentation, Rule,
+    mend::{SOME_THUMBPRINT, assign, pin, then},
+    missing_send, named_servers,
+};
 use crate::{
     background::Background,
     case::{Case, Refused},
@@ -59,7 +63,8 @@ impl Rule for NoCertificatePresented {
                 && one.first < case.from
         });
         let mut named = "the certificate".to_owned();
-        if let Some(before) = before.max_by_key(|one| one.last) {
+        let before = before.max_by_key(|one| one.last);
+        if let Some(before) = before {
             let view = background.certificate(before.thumbprint);
             named = format!("certificate {}", before.thumbprint);
             cause.weigh(10, format!("{} presented {named} on this connector until {}", before.server, before.last));
@@ -79,15 +84,17 @@ impl Rule for NoCertificatePresented {
         if background.send_connector(case.connector).is_none() {
             cause.missing.push(missing_send("TlsCertificateName may name a certificate that the server does not have"));
         }
+        let thumbprint = before.map_or(SOME_THUMBPRINT.to_owned(), |before| before.thumbprint.to_string());
         cause.mend = vec![
             Step::run(
-                format!("On {servers}, check that {named} is there with its private key:"),
+                format!("On {servers} (Exchange Management Shell), check that {named} is there with its private key:"),
                 "Get-ExchangeCertificate | Format-List Thumbprint,Services,HasPrivateKey,NotAfter",
             ),
-            assign("THUMBPRINT"),
-            pin("THUMBPRINT", case.connector),
-            then(),
+            assign(&case.servers, &thumbprint),
         ];
+        let view = before.map(|before| background.certificate(before.thumbprint));
+        cause.mend.extend(pin(case, background, &thumbprint, view.as_ref()));
+        cause.mend.push(then());
         Some(cause)
     }
 }

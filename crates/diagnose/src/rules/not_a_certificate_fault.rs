@@ -1,5 +1,7 @@
 //! `not-a-certificate-fault`: the other side blocks an address, a sender or the tenant. It says so and stops there.
 
+use std::net::IpAddr;
+
 use super::{Documentation, Rule};
 use crate::{
     background::Background,
@@ -22,7 +24,7 @@ impl Rule for NotACertificateFault {
             matters: "Such a refusal has nothing to do with certificates or connectors; changing them mends nothing.",
             mend: "Find out why it is blocked (a compromised account, a low reputation, a limit), stop that, and ask \
                 for the block to be lifted.",
-            evidence: "The reply's enhanced status code.",
+            evidence: "The reply's enhanced status code, and its text.",
         }
     }
 
@@ -32,7 +34,10 @@ impl Rule for NotACertificateFault {
         }
         let mut cause = Cause::new(self.id());
         let status = case.status.unwrap_or_default();
-        let (what, mend) = block(status);
+        // A case's text has lost what stands in brackets at its end.
+        let text = case.first().reply().map(|reply| reply.text.replace('\n', " ")).unwrap_or_default();
+        let address = address_in(&text);
+        let (what, mend) = block(status, &text, address);
         cause.weigh(90, format!("{status} means that {what}"));
         cause.says = format!("This is not about a certificate: {status} means that {what}.");
         cause.evidence.push(case.first().item());
@@ -41,32 +46,120 @@ impl Rule for NotACertificateFault {
     }
 }
 
-/// What a status says is blocked, and what to do (FORMATS section 6).
-fn block(status: &str) -> (&'static str, &'static str) {
+/// The address that a reply names in brackets: `banned sender[203.0.113.7]`.
+fn address_in(text: &str) -> Option<IpAddr> {
+    text.split('[').skip(1).find_map(|rest| rest.split(']').next()?.trim().parse().ok())
+}
+
+/// What a status says is blocked, and what to do (FORMATS section 6). Where the reply says whom to ask, that holds.
+fn block(status: &str, text: &str, address: Option<IpAddr>) -> (String, String) {
+    const STOP: &str = "Stop what sends the spam";
     let detail: u16 = status.rsplit('.').next().and_then(|detail| detail.parse().ok()).unwrap_or(0);
-    match detail {
-        606..=649 => (
-            "the sending IP address is banned",
-            "Ask for the address to be removed from the list at https://sender.office.com, after the cause is stopped.",
+    let ip = address.map_or("the sending IP address".to_owned(), |address| format!("the IP address {address}"));
+    let asks_forward = text.to_ascii_lowercase().contains("delist@microsoft.com");
+    let (what, mend) = match detail {
+        511 | 606..=649 if asks_forward || detail == 511 => (
+            format!("{ip} is banned"),
+            format!("{STOP} from it, if any does, then forward the bounce with this reply to delist@microsoft.com."),
         ),
-        506 => ("the HELO name is not accepted", "Set the Fqdn of the send connector to a name that resolves."),
-        501..=513 => (
-            "the sender or its domain is blocked for spam",
-            "Stop what sends the spam, then ask for the sender to be taken off the list of restricted entities.",
+        606..=649 => (
+            format!("{ip} is banned"),
+            format!("{STOP} from it, if any does, then have it taken off the list at https://sender.office.com."),
+        ),
+        501..=503 => (
+            "the sender is banned because spam came from the account".into(),
+            "Secure the account and reset its password, then ask Microsoft support to lift the ban.".into(),
+        ),
+        504 | 505 | 507 => (
+            "the recipient, or the recipient's organisation, does not take this mail".into(),
+            "Check the address; else ask the recipient's administrator to allow the sender.".into(),
+        ),
+        506 => (
+            "the HELO name is not accepted".into(),
+            "Set the Fqdn of the send connector to a name that resolves to the sending address.".into(),
+        ),
+        508 => (format!("{ip} sends more than its range may"), "Send less from it, or spread the mail.".into()),
+        509 => (
+            "the sender's domain does not pass DMARC".into(),
+            "Mend SPF and DKIM of the sender's domain, so that one of them passes and is aligned.".into(),
+        ),
+        510 => (
+            "the recipient's domain does not take mail over IPv6".into(),
+            "Let the connector send over IPv4.".into(),
+        ),
+        512 => (
+            "the message's From header is not as RFC 5322 wants it".into(),
+            "Mend what writes the message: one From header with one valid address.".into(),
+        ),
+        513 => (
+            format!("the recipient's organisation blocks {ip} by a list of its own"),
+            "Ask the recipient's administrator to take it off the list.".into(),
         ),
         230 => (
-            "the sending Exchange server is so old that mail from it is throttled or blocked",
-            "Update the server to a supported build.",
+            "the sending Exchange server is so old that mail from it is throttled or blocked".into(),
+            "Update the server to a supported build.".into(),
         ),
-        232 | 233 => ("the tenant sends to more recipients than its limit", "Wait, or spread the mail over the days."),
+        232 | 233 => {
+            ("the tenant sends to more recipients than its limit".into(), "Wait, or spread the mail over the days.".into())
+        }
         711 => (
-            "the inbound connector is blocked, because spam came through it",
+            "the inbound connector is blocked, because spam came through it".into(),
             "Secure the connector and its servers, then unblock the connector in Microsoft Defender under restricted \
-             entities.",
+             entities."
+                .into(),
         ),
         _ => (
-            "the tenant is blocked or over its limits",
-            "Open a case with Microsoft support and quote the bracket at the end of the reply.",
+            "the tenant is blocked or over its limits".into(),
+            "Find the accounts or servers that send the spam and stop them; look at restricted entities in Microsoft \
+             Defender; if the block stays, open a case with Microsoft support and quote the bracket at the end of the reply."
+                .into(),
         ),
+    };
+    (what, mend)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{cause, judged, mend, refuse, session};
+
+    #[track_caller]
+    fn check(line: &str, says: &str, does: &str) {
+        let verdict = judged(&[refuse(session("EX1", 1, None), line)], Background::default());
+        let cause = cause(&verdict, "not-a-certificate-fault");
+        assert!(cause.says.contains(says), "{line}: {}", cause.says);
+        assert!(mend(cause).contains(does), "{line}: {}", mend(cause));
+    }
+
+    #[test]
+    fn what_is_blocked_and_whom_to_ask() {
+        check(
+            "550 5.7.511 Access denied, banned sender[203.0.113.7]. To request removal from this list please forward \
+             this message to delist@microsoft.com.",
+            "the IP address 203.0.113.7 is banned",
+            "forward the bounce with this reply to delist@microsoft.com",
+        );
+        check(
+            "550 5.7.606 Access denied, banned sending IP [203.0.113.7]",
+            "203.0.113.7 is banned",
+            "sender.office.com",
+        );
+        check("550 5.7.501 Access denied, spam abuse detected", "banned because spam", "Secure the account");
+        check("550 5.7.509 Access denied, sending domain contoso.com does not pass DMARC", "DMARC", "SPF and DKIM");
+        check(
+            "550 5.7.705 Access denied, tenant has exceeded threshold",
+            "the tenant is blocked",
+            "restricted entities",
+        );
+        check("550 5.7.711 Access denied, bad inbound connector. AS(2204)", "inbound connector is blocked", "Secure");
+    }
+
+    #[test]
+    fn addresses_in_brackets() {
+        let address = |text| address_in(text).map(|address| address.to_string());
+        assert_eq!(address("banned sender[203.0.113.7]. See [x]").as_deref(), Some("203.0.113.7"));
+        assert_eq!(address("IP [ 2001:db8::5 ]").as_deref(), Some("2001:db8::5"));
+        assert_eq!(address("sender [contoso.com]"), None);
+        assert_eq!(address("none ["), None);
     }
 }

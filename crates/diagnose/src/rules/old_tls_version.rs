@@ -1,6 +1,6 @@
 //! `old-tls-version`: TLS 1.0 or 1.1, which Exchange Online does not take any more.
 
-use super::{Documentation, Rule, named_servers, then};
+use super::{Documentation, Rule, mend::then, named_servers};
 use crate::{
     background::Background,
     case::{Case, Refused},
@@ -54,7 +54,9 @@ impl Rule for OldTlsVersion {
             cause.weigh(45, "the negotiation failed as it does when both sides have no version in common");
         }
         if cause.why.is_empty() {
-            return None;
+            let (version, _) = versions.first()?;
+            cause.weigh(-30, format!("the refused sessions used TLS {version}"));
+            return Some(cause);
         }
         cause.evidence.push(case.first().item());
         let servers = named_servers(case);

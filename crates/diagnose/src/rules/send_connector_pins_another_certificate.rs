@@ -5,7 +5,11 @@
 
 use evidence::names::{CertificateName, covers, same_dn};
 
-use super::{Documentation, Rule, missing_send, named_servers, quoted, then};
+use super::{
+    Documentation, Rule,
+    mend::{SOME_THUMBPRINT, assign, pin_command, presenting, then},
+    missing_send, named_servers,
+};
 use crate::{
     background::Background,
     case::Case,
@@ -44,10 +48,12 @@ impl Rule for SendConnectorPinsAnotherCertificate {
         let view = background.certificate(presented);
         let subject = view.subject()?;
         let same_issuer = named.issuer.is_empty() || view.issuer().is_none_or(|issuer| same_dn(issuer, &named.issuer));
-        if same_dn(subject, &named.subject) && same_issuer {
-            return None;
-        }
         let mut cause = Cause::new(self.id());
+        if same_dn(subject, &named.subject) && same_issuer {
+            cause
+                .weigh(-40, format!("send connector {} names the certificate that was presented", connector.fact.name));
+            return Some(cause);
+        }
         cause.weigh(82, format!("the connector names {} and {subject} was presented", named.subject));
         match background.accepted_share(case) {
             Some(share) if share > 0.5 => {
@@ -71,23 +77,19 @@ impl Rule for SendConnectorPinsAnotherCertificate {
         let in_files = background
             .certificate_files()
             .find(|file| same_dn(&file.fact.subject, &named.subject) && same_dn(&file.fact.issuer, &named.issuer));
-        let thumbprint = in_files.map_or("THUMBPRINT".to_owned(), |file| file.fact.thumbprint.clone());
+        let thumbprint = in_files.map_or(SOME_THUMBPRINT.to_owned(), |file| file.fact.thumbprint.clone());
+        let assigned = assign(&presenting(case, background), &thumbprint);
         cause.mend = vec![
             Step::run(
-                format!("On {servers}, look whether certificate {name} is there with its private key:"),
+                format!(
+                    "On {servers} (Exchange Management Shell), look whether certificate {name} is there with its private key:"
+                ),
                 "Get-ExchangeCertificate | Format-List Thumbprint,Subject,Issuer,Services,HasPrivateKey",
             ),
+            Step { says: format!("If not, import it first. {}", assigned.says), ..assigned },
             Step::run(
-                "If it is, assign it to SMTP; if not, import it first:",
-                format!("Enable-ExchangeCertificate -Thumbprint {thumbprint} -Services SMTP"),
-            ),
-            Step::run(
-                format!("If {subject} is the one to present, name it on the connector:"),
-                format!(
-                    "$c = Get-ExchangeCertificate {presented}; Set-SendConnector {} -TlsCertificateName \
-                     \"<I>$($c.Issuer)<S>$($c.Subject)\"",
-                    quoted(&connector.fact.name)
-                ),
+                format!("Or, if {subject} is the one to present, name it on the connector:"),
+                pin_command(&presented.to_string(), &connector.fact.name),
             ),
             then(),
         ];

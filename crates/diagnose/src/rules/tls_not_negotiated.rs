@@ -2,11 +2,11 @@
 
 use smtplog::TlsOutcome;
 
-use super::{Documentation, Rule, named_servers, no_certificate_presented::identifies_by_address, then};
+use super::{Documentation, Rule, mend::then, named_servers, no_certificate_presented::identifies_by_address};
 use crate::{
     background::Background,
     case::{Case, Refused},
-    cause::{Cause, Step},
+    cause::{Cause, Item, ItemKind, Step},
     family::Family,
 };
 
@@ -62,26 +62,45 @@ impl Rule for TlsNotNegotiated {
         if case.first().session.rebuilt.is_some() {
             cause.at_most_medium("sessions of an IIS log are rebuilt, and a row of STARTTLS may be another's");
         }
+        let masked = case.refused.iter().find(|one| background.masked_starttls.contains(&one.session.id()));
         let servers = named_servers(case);
         cause.says = format!(
             "{servers} sent over {} without TLS, so no certificate identified the sender.",
             named_connector(case.connector)
         );
-        cause.mend = vec![
+        cause.mend = match masked {
+            Some(one) => {
+                cause.weigh(10, "the answer to EHLO has XXXXXXXA where STARTTLS stands");
+                cause.says.push_str(" A firewall replaced STARTTLS by XXXXXXXA in the other side's answer to EHLO.");
+                cause.evidence.push(Item {
+                    kind: ItemKind::Sessions,
+                    source: one.session.id(),
+                    offset: None,
+                    text: "the answer to EHLO has XXXXXXXA in the place of STARTTLS".into(),
+                    row: None,
+                });
+                vec![Step::say(
+                    "Switch off SMTP inspection (ESMTP inspection, SMTP fixup) on the firewall for this way.",
+                )]
+            }
+            None => vec![
+                Step::run(
+                    "Look at the other side's answer to EHLO (is 250-STARTTLS there?):",
+                    format!("smtptrail show {}", super::argument(&case.first().session.id())),
+                ),
+                Step::say(
+                    "If STARTTLS is missing there, something between takes it out: switch off SMTP inspection on the \
+                     firewall for this way.",
+                ),
+            ],
+        };
+        cause.mend.extend([
             Step::run(
-                "Look at the other side's answer to EHLO (is 250-STARTTLS there?):",
-                format!("smtptrail show {}", super::argument(&case.first().session.id())),
-            ),
-            Step::say(
-                "If STARTTLS is missing there, something between takes it out: switch off SMTP inspection on the \
-                 firewall for this way.",
-            ),
-            Step::run(
-                "Let the connector insist on TLS:",
+                "Let the connector insist on TLS (Exchange Management Shell):",
                 format!("Set-SendConnector {} -RequireTLS $true", super::quoted(case.connector)),
             ),
             then(),
-        ];
+        ]);
         Some(cause)
     }
 }
@@ -100,4 +119,28 @@ fn is_clear(one: &Refused) -> bool {
 /// A connector in a sentence.
 pub(super) fn named_connector(name: &str) -> String {
     if name.is_empty() { "a connector without a name".into() } else { format!("connector {}", name.trim()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use smtplog::Tls;
+
+    use super::*;
+    use crate::testing::{RELAY_DENIED, cause, judged, known, mend, refuse, session};
+
+    #[test]
+    fn a_firewall_that_masks_starttls_is_named() {
+        let mut clear = session("EX1", 50, None);
+        clear.negotiations.clear();
+        clear.tls = Tls::default();
+        let id = clear.id();
+        let refused = [refuse(clear, RELAY_DENIED)];
+        let verdict = judged(&refused, Background::default());
+        let plain = cause(&verdict, "tls-not-negotiated");
+        assert!(!plain.says.contains("XXXXXXXA") && mend(plain).contains("smtptrail show"), "{plain:?}");
+        let background = known(Vec::new(), |one| one.masked_starttls = vec![id]);
+        let verdict = judged(&refused, background);
+        let masked = cause(&verdict, "tls-not-negotiated");
+        assert!(masked.says.contains("A firewall replaced STARTTLS by XXXXXXXA"), "{}", masked.says);
+    }
 }

@@ -3,7 +3,9 @@
 //! It went over another send connector, with another certificate, while the right one works; or to a host that is not
 //! the tenant's.
 
-use super::{Documentation, Rule, missing_send, named_servers, quoted, then, tls_not_negotiated::named_connector};
+use super::{
+    Documentation, Rule, listed, mend::then, missing_send, named_servers, quoted, tls_not_negotiated::named_connector,
+};
 use crate::{
     background::{Background, Route},
     case::Case,
@@ -36,7 +38,7 @@ impl Rule for WrongConnectorOrRoute {
         }
         match case.family {
             Family::Attribution if case.status == Some("4.4.62") || case.attr == Some("ATTR35") => {
-                Some(wrong_region(case))
+                Some(wrong_region(case, background))
             }
             Family::Attribution => wrong_connector(case, background),
             Family::Relay => Some(not_a_relay(case)),
@@ -45,7 +47,7 @@ impl Rule for WrongConnectorOrRoute {
     }
 }
 
-fn wrong_region(case: &Case<'_>) -> Cause {
+fn wrong_region(case: &Case<'_>, background: &Background) -> Cause {
     let mut cause = Cause::new("wrong-connector-or-route");
     cause.weigh(82, "the reply says that the mail went to another region's host than the tenant's");
     cause.evidence.push(case.first().item());
@@ -54,19 +56,26 @@ fn wrong_region(case: &Case<'_>) -> Cause {
     cause.says = format!("Mail over {connector} went to {host}, which is not in the region of the tenant.");
     cause.mend = vec![
         Step::run(
-            "Look up the tenant's own MX host (it has the form contoso-com.mail.protection.outlook.com):",
-            "Resolve-DnsName -Type MX TENANT-DOMAIN",
+            "Look up the MX host of a domain of the tenant; it ends in mail.protection.outlook.com or mx.microsoft:",
+            format!("Resolve-DnsName -Type MX {}", tenant_domain(case, background).as_deref().unwrap_or("<DOMAIN>")),
         ),
         Step::run(
             "Let the connector send there:",
-            format!(
-                "Set-SendConnector {} -SmartHosts 'contoso-com.mail.protection.outlook.com'",
-                quoted(case.connector)
-            ),
+            format!("Set-SendConnector {} -SmartHosts <MX HOST>", quoted(case.connector)),
         ),
         then(),
     ];
     cause
+}
+
+/// A domain of the tenant: one that its export has, or that of most senders.
+fn tenant_domain(case: &Case<'_>, background: &Background) -> Option<String> {
+    let senders = case.sender_domains();
+    let accepted = background.accepted_domains();
+    let is_accepted = |domain: &str| accepted.iter().any(|one| one.fact.domain == domain);
+    let sender = senders.iter().find(|(domain, _)| accepted.is_empty() || is_accepted(domain));
+    let known = accepted.iter().map(|one| one.fact.domain.as_str()).find(|domain| !domain.starts_with("*."));
+    sender.map(|(domain, _)| domain.clone()).or(known.map(str::to_owned))
 }
 
 fn not_a_relay(case: &Case<'_>) -> Cause {
@@ -85,8 +94,8 @@ fn not_a_relay(case: &Case<'_>) -> Cause {
             ),
         ),
         Step::say(
-            "Use the tenant's MX host (contoso-com.mail.protection.outlook.com) for a connector with a certificate, and \
-             smtp.office365.com only with a login.",
+            "Use the tenant's MX host (it ends in mail.protection.outlook.com or mx.microsoft) for a connector with a \
+             certificate, and smtp.office365.com only with a login.",
         ),
     ];
     cause
@@ -149,7 +158,7 @@ fn wrong_connector(case: &Case<'_>, background: &Background) -> Option<Cause> {
         ),
         row: None,
     });
-    say(&mut cause, case, right, &remote);
+    say(&mut cause, case, background, right, &remote);
     Some(cause)
 }
 
@@ -177,37 +186,115 @@ fn by_export(cause: &mut Cause, case: &Case<'_>, background: &Background, right:
     }
 }
 
-fn say(cause: &mut Cause, case: &Case<'_>, right: &Route, remote: &str) {
+fn say(cause: &mut Cause, case: &Case<'_>, background: &Background, right: &Route, remote: &str) {
     let servers = named_servers(case);
     cause.says = format!(
         "{servers} sent to {remote} over {}, where it is refused; over connector {} it is accepted.",
         named_connector(case.connector),
         right.connector
     );
-    cause.mend = vec![
-        Step::run(
-            "Compare the ways:",
-            "Get-SendConnector | Format-List \
-             Name,Enabled,AddressSpaces,SourceTransportServers,SmartHosts,TlsCertificateName",
-        ),
-        Step::run(
+    cause.mend = vec![Step::run(
+        "Compare the ways (Exchange Management Shell):",
+        "Get-SendConnector | Format-List Name,Enabled,AddressSpaces,SourceTransportServers,SmartHosts,TlsCertificateName",
+    )];
+    cause.mend.extend(reroute(case, background, right));
+    cause.mend.push(then());
+}
+
+/// Domains of a case that are named in commands.
+const DOMAINS_MAX: usize = 3;
+
+/// Lets the mail take the right connector. Of address spaces the one that says most of a domain decides, and among equal
+/// ones the lower cost.
+fn reroute(case: &Case<'_>, background: &Background, right: &Route) -> Vec<Step> {
+    let domains: Vec<String> = case
+        .recipient_domains()
+        .into_iter()
+        .filter(|domain| right.recipients.contains(domain))
+        .take(DOMAINS_MAX)
+        .collect();
+    let (wrong_name, right_name) = (quoted(case.connector), quoted(&right.connector));
+    let used = background.send_connector(case.connector);
+    let other = background.send_connector(&right.connector);
+    let spaces = |one: &Option<crate::Shown<'_>>| one.as_ref().map(|one| Space::all_of(&one.fact)).unwrap_or_default();
+    let (of_used, of_other) = (spaces(&used), spaces(&other));
+    let exact =
+        |spaces: &[Space], domain: &str| spaces.iter().find(|one| one.domain.eq_ignore_ascii_case(domain)).cloned();
+    let lacking: Vec<String> = domains
+        .iter()
+        .filter(|domain| exact(&of_other, domain).is_none())
+        .map(|domain| quoted(&format!("SMTP:{domain};1")))
+        .collect();
+    let mut steps = Vec::new();
+    if !lacking.is_empty() {
+        let known = if other.is_some() { "" } else { ", unless it has it" };
+        steps.push(Step::run(
             format!(
-                "Let the mail take connector {}: give it the address space at a lower cost, and add {servers} to its \
-                 source servers:",
-                right.connector
+                "Give connector {} the address space of {}{known}; it goes before one for all domains, whatever its cost:",
+                right.connector,
+                listed(&domains)
             ),
-            format!(
-                "Set-SendConnector {} -AddressSpaces @{{Add='SMTP:DOMAIN;1'}} -SourceTransportServers @{{Add={}}}",
-                quoted(&right.connector),
-                case.servers.iter().map(|server| quoted(server)).collect::<Vec<_>>().join(",")
-            ),
-        ),
-        then(),
-    ];
+            format!("Set-SendConnector {right_name} -AddressSpaces @{{Add={}}}", lacking.join(",")),
+        ));
+    }
+    let remove: Vec<String> =
+        domains.iter().filter_map(|domain| exact(&of_used, domain)).map(|space| quoted(&space.text)).collect();
+    if !remove.is_empty() {
+        steps.push(Step::run(
+            format!("Take the same address space from {}, so that no cost decides:", named_connector(case.connector)),
+            format!("Set-SendConnector {wrong_name} -AddressSpaces @{{Remove={}}}", remove.join(",")),
+        ));
+    }
+    steps.extend(source_servers(case, other.as_ref(), &right_name));
+    steps
+}
+
+/// Adds the servers of the case that the right connector does not have yet.
+fn source_servers(case: &Case<'_>, other: Option<&crate::Shown<'_>>, right_name: &str) -> Option<Step> {
+    let sources = other.and_then(|one| one.fact.value("SourceTransportServers"));
+    let has = |server: &str| {
+        let items = sources.map(|value| value.items()).unwrap_or_default();
+        let label = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
+        items.iter().any(|item| label(item).eq_ignore_ascii_case(server))
+    };
+    let lacking: Vec<String> = case
+        .servers
+        .iter()
+        .filter(|server| !has(server) && !server.eq_ignore_ascii_case("unknown"))
+        .map(|server| quoted(server))
+        .collect();
+    let is_known = sources.is_some_and(|value| !value.is_cut());
+    let says = match is_known {
+        true => "Let it send from these servers, too:",
+        false => "If they are not among its source servers, add them:",
+    };
+    let command = format!("Set-SendConnector {right_name} -SourceTransportServers @{{Add={}}}", lacking.join(","));
+    (!lacking.is_empty()).then(|| Step::run(says, command))
+}
+
+/// An address space: `SMTP:contoso.com;5`, `*.contoso.com` with the cost 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Space {
+    text: String,
+    domain: String,
+}
+
+impl Space {
+    fn all_of(connector: &evidence::fact::Connector) -> Vec<Space> {
+        let items = connector.value("AddressSpaces").map(|value| value.items()).unwrap_or_default();
+        items.into_iter().map(Space::of).collect()
+    }
+
+    fn of(text: &str) -> Space {
+        let text = text.trim();
+        let rest = text.split_once(':').map_or(text, |(_, rest)| rest);
+        let domain = rest.split(';').next().unwrap_or_default().trim().to_owned();
+        Space { text: text.to_owned(), domain }
+    }
 }
 
 /// The part of a host's name that all hosts of its owner share: the last two labels, or three where the last are short.
-fn organisation(host: &str) -> Option<String> {
+pub(super) fn organisation(host: &str) -> Option<String> {
     let host = host.trim_end_matches('.').to_lowercase();
     let labels: Vec<&str> = host.split('.').collect();
     let short = labels.len() > 2 && labels[labels.len() - 2].len() <= 3 && labels[labels.len() - 1].len() == 2;
@@ -217,7 +304,65 @@ fn organisation(host: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use evidence::fact::ConnectorKind;
+    use smtplog::Timestamp;
+
     use super::*;
+    use crate::{
+        Exhibit,
+        testing::{
+            CONNECTOR, HOST, HOUR_MS, RELAY_DENIED, cause, connector, judged, known, mend, refuse, session, thumbprint,
+        },
+    };
+
+    /// Mail went over the connector of all sessions, and over `To cloud` it was accepted.
+    #[track_caller]
+    fn check_mend(exports: Vec<Exhibit>, has: &[&str], has_not: &[&str]) {
+        let mut background = known(exports, |_| ());
+        background.routes = vec![Route {
+            server: "EX1".into(),
+            connector: "To cloud".into(),
+            presented: Some(thumbprint(2)),
+            remote_name: HOST.into(),
+            recipients: vec!["fabrikam.example".into()],
+            session: "EX1/hub/send/2".into(),
+            time: Timestamp(60 * HOUR_MS),
+        }];
+        let verdict = judged(&[refuse(session("EX1", 50, Some(thumbprint(1))), RELAY_DENIED)], background);
+        let mend = mend(cause(&verdict, "wrong-connector-or-route"));
+        has.iter().for_each(|text| assert!(mend.contains(text), "{text}: {mend}"));
+        has_not.iter().for_each(|text| assert!(!mend.contains(text), "{text}: {mend}"));
+    }
+
+    fn send(name: &str, spaces: &str, servers: &str) -> Exhibit {
+        connector(ConnectorKind::Send, name, &[("AddressSpaces", spaces), ("SourceTransportServers", servers)])
+    }
+
+    #[test]
+    fn the_mail_takes_the_other_connector() {
+        let add = "Set-SendConnector 'To cloud' -AddressSpaces @{Add='SMTP:fabrikam.example;1'}";
+        let sources = "-SourceTransportServers @{Add='EX1'}";
+        check_mend(vec![], &[add, ", unless it has it", sources, "If they are not among"], &["DOMAIN"]);
+        // Both have the space: one has to give it up.
+        let both = vec![
+            send(CONNECTOR, "smtp:*;10|smtp:fabrikam.example;1", "EX1|EX2"),
+            send("To cloud", "smtp:*;5|smtp:fabrikam.example;5", "EX1|EX2"),
+        ];
+        let remove = format!("Set-SendConnector '{CONNECTOR}' -AddressSpaces @{{Remove='smtp:fabrikam.example;1'}}");
+        check_mend(both, &[&remove], &["@{Add="]);
+        // A space for the domain goes before one for all.
+        let all = vec![send(CONNECTOR, "SMTP:*;1", "EX1"), send("To cloud", "SMTP:*;1", "EX2.contoso.com|")];
+        check_mend(all, &[add, sources, "Let it send from these servers, too"], &["Remove"]);
+    }
+
+    #[test]
+    fn a_smart_host_is_looked_up_and_not_guessed() {
+        let line = "451 4.4.62 Mail sent to the wrong Office 365 region. ATTR35";
+        let verdict = judged(&[refuse(session("EX1", 50, None), line)], Background::default());
+        let mend = mend(cause(&verdict, "wrong-connector-or-route"));
+        assert!(mend.contains("Resolve-DnsName -Type MX contoso.com"), "{mend}");
+        assert!(mend.contains("-SmartHosts <MX HOST>"), "{mend}");
+    }
 
     #[track_caller]
     fn check(host: &str, expected: Option<&str>) {
