@@ -359,7 +359,7 @@ mod tests {
         background.recent.push(Use { connector: "Internet".into(), ..used("EX7", 1, (0, 60), (40, 0)) });
         background.recent.extend([used("EX8", 1, (0, 52), (40, 0)), used("EX8", 2, (53, 60), (40, 40))]);
         let verdict = judged(&refused(RELAY_DENIED), background);
-        let mend = mend(cause(&verdict, ID));
+        let mend: String = verdict.causes.iter().map(mend).collect();
         let old = thumbprint(1);
         assert!(mend.contains(&format!("Enable-ExchangeCertificate -Thumbprint {old}")), "{mend}");
         assert!(
