@@ -226,10 +226,14 @@ impl<'a> Case<'a> {
         counts
     }
 
-    /// Domains of the envelope recipients, lower case, the most frequent first.
+    /// Domains of the envelope recipients of what was refused, lower case, the most frequent first.
     pub fn recipient_domains(&self) -> Vec<String> {
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-        let messages = self.refused.iter().flat_map(|one| &one.session.messages);
+        let all = || self.refused.iter().flat_map(|one| &one.session.messages);
+        // A session can carry other messages, which were accepted.
+        let is_refused = |message: &&Message| message.outcome != MessageOutcome::Accepted;
+        let none_refused = !all().any(|message| is_refused(&message));
+        let messages = all().filter(|message| none_refused || is_refused(message));
         let domain = |to: &smtplog::Text| Some(to.rsplit_once('@')?.1.to_lowercase());
         let domains = messages.flat_map(|message| message.to.iter().filter_map(domain));
         domains.for_each(|domain| *counts.entry(domain).or_default() += 1);

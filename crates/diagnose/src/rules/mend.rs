@@ -199,7 +199,7 @@ pub(super) fn tell_recipient(
     (identity, expected): (&str, Option<&str>),
 ) -> Vec<Step> {
     let domains = case.recipient_domains();
-    let domain = domains.first().map_or("the recipient", String::as_str);
+    let domain = if domains.is_empty() { "the recipient".to_owned() } else { listed(&domains) };
     let expected = match expected {
         Some(expected) => format!("Your inbound connector {identity} expects {expected}"),
         None => "Your inbound connector for our domain expects another one, or another address".into(),
