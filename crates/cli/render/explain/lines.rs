@@ -144,8 +144,7 @@ mod tests {
             pin,
             60,
             &[
-                "$c = Get-ExchangeCertificate 97355;",
-                "  Set-SendConnector 'A' `",
+                "$c = Get-ExchangeCertificate 97355; Set-SendConnector 'A' `",
                 "  -TlsCertificateName \"<I>$($c.Issuer) <S>\"",
             ],
         );
@@ -173,7 +172,7 @@ mod tests {
         let text = "EX001/TransportRoles/Logs/Hub/ProtocolLog/SmtpSend/SEND20240306-1.LOG.zst at byte 5510";
         let file = "EX001/TransportRoles/Logs/Hub/ProtocolLog/SmtpSend/SEND20240306-1.LOG.zst";
         assert_eq!(of_path(text, 100), [text]);
-        assert_eq!(of_path(text, 75), [&format!("{file} at"), "byte 5510"]);
+        assert_eq!(of_path(text, 75), [file, "at byte 5510"]);
         let folder = "EX001/TransportRoles/Logs/Hub/ProtocolLog/SmtpSend/";
         assert_eq!(of_path(text, 71), [folder, "SEND20240306-1.LOG.zst at byte 5510"]);
         assert_eq!(of_path("abcdef", 3), ["abcdef"]);
