@@ -1,6 +1,7 @@
 //! What lies beside the logs: files that ingest found and that are no logs are read as evidence.
 
 use std::{
+    collections::BTreeSet,
     io,
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -128,6 +129,9 @@ impl Beside {
 
 fn count(source: &Source, kind: &str, reading: &Reading, summary: &mut Summary) {
     summary.evidence += 1;
+    for what in kinds_of(kind, reading) {
+        *summary.evidence_kinds.entry(what).or_default() += 1;
+    }
     summary.facts += reading.found.len() as u64;
     summary.evidence_rejected += reading.rejected;
     let mut note = |text: String| summary.notices.push(Notice { file: source.file.to_string(), text });
@@ -138,6 +142,27 @@ fn count(source: &Source, kind: &str, reading: &Reading, summary: &mut Summary) 
     if reading.dropped > 0 {
         note(format!("{kind}: {} facts are left out, there are too many", reading.dropped));
     }
+}
+
+/// What a file is, in the words of whoever made it.
+fn kinds_of(kind: &str, reading: &Reading) -> BTreeSet<String> {
+    let of_fact = |found: &Found| match &found.fact {
+        Fact::Connector(connector) => Some(format!("{} export", connector.kind.cmdlet())),
+        Fact::AcceptedDomain(_) => Some("Get-AcceptedDomain export".to_owned()),
+        Fact::Certificate(_) | Fact::CertificateNames(_) if kind == "exports" => {
+            Some("Get-ExchangeCertificate export".to_owned())
+        }
+        _ => None,
+    };
+    let told: BTreeSet<String> = reading.found.iter().filter_map(of_fact).collect();
+    let name = match kind {
+        _ if !told.is_empty() => return told,
+        "certificates" => "certificate file",
+        "exports" => "other export",
+        _ if kind.starts_with("capi2") => "CAPI2 log",
+        _ => "Hybrid Configuration Wizard log",
+    };
+    BTreeSet::from([name.to_owned()])
 }
 
 fn record(source: &Source, identity: Identity, kind: &str, reading: Reading) -> EvidenceRecord {

@@ -212,3 +212,44 @@ fn exports_that_contradict_each_other_are_named() {
                     (mail.contoso.com, changed 2024-03-02 00:00:00 UTC). The first counts, because it was changed last;";
     assert!(page.contains(expected), "{page}");
 }
+
+#[test]
+fn the_summary_tells_what_was_before_and_what_is_no_fault_of_certificates() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    fleet(path);
+    let page = done(path, &["explain", "status:5.7.64"]).out;
+    assert!(page.contains("  first seen 2024-03-0") && page.contains(" UTC, before this window\n"), "{page}");
+    let page = done(path, &["explain", "status:5.7.64", "--since", "2024-03-01"]).out;
+    assert!(!page.contains("first seen"), "{page}");
+
+    // The command at the page's end asks about the same time.
+    let page = done(path, &["explain"]).out;
+    let command = page.lines().find(|line| line.contains("smtptrail search 'code:")).unwrap().trim();
+    assert!(
+        command.starts_with("smtptrail search 'code:[400 TO 599]' --by code,status --since 2024-03-0"),
+        "{command}"
+    );
+    let (_, since) = command.rsplit_once(' ').unwrap();
+    done(path, &["search", "code:[400 TO 599]", "--by", "code,status", "--since", since]);
+
+    done(path, &["generate", "blocked", "--scenario", "not-a-certificate-fault", "-q"]);
+    done(path, &["--store", "blocked-store", "index", "blocked", "-q"]);
+    let page = done(path, &["--store", "blocked-store", "explain", "code:550"]).out;
+    let summary = page.lines().next().unwrap();
+    assert!(summary.starts_with("No refusal is about certificates, TLS or attribution."), "{summary}");
+    assert!(page.contains(" cases about blocks,"), "{page}");
+}
+
+#[test]
+fn evidence_without_logs_explains_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    fleet(path);
+    let indexed = done(path, &["--store", "evidence", "index", "fleet/evidence"]).out;
+    let line = indexed.lines().find(|line| line.starts_with("evidence")).unwrap();
+    assert!(line.contains("1 Get-InboundConnector export") && line.contains("certificate file"), "{line}");
+    let ran = run(path, &["--store", "evidence", "explain"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.contains("no logs are indexed yet; run 'smtptrail index PATH'"), "{}", ran.err);
+}

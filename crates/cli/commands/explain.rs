@@ -108,7 +108,7 @@ fn explain_report(args: &ExplainArgs, path: &Path, settings: &Settings) -> anyho
     let window = args.window.window()?;
     let from::Led { refusals, reported, how, similar } = from::lead(path, store.as_ref(), window, &settings.console)?;
     let query = Query { expr: Expr::All, window };
-    let asked = Asked { query, refusals, own: Vec::new(), reported, similar, because: Some(how) };
+    let asked = Asked { query, refusals, own: Vec::new(), reported, similar, because: Some(how), is_default: false };
     let outcome = asked.explain(args, store.as_ref(), settings)?;
     std::mem::forget(store);
     Ok(outcome)
@@ -126,6 +126,8 @@ struct Asked {
     similar: Option<Similar>,
     /// Why that time, if nobody said so.
     because: Option<String>,
+    /// Whether the time is the one that is looked at if nobody says.
+    is_default: bool,
 }
 
 impl Asked {
@@ -153,12 +155,13 @@ impl Asked {
         let query = query.within(window);
         let mut refusals = store.refusals(&query, SESSIONS_MAX)?;
         let own = gather::own_refusals(store, &query, &mut refusals.missing)?;
-        Ok(Asked { query, refusals, own, reported: Vec::new(), similar: None, because })
+        let is_default = because.is_some();
+        Ok(Asked { query, refusals, own, reported: Vec::new(), similar: None, because, is_default })
     }
 
     fn explain(self, args: &ExplainArgs, store: Option<&Store>, settings: &Settings) -> anyhow::Result<Outcome> {
         let console = &settings.console;
-        let Asked { query, refusals, own, reported, similar, because } = self;
+        let Asked { query, refusals, own, reported, similar, because, is_default } = self;
         let missing = refusals.missing;
         say_missing(console, &missing);
         if refusals.total > refusals.sessions.len() as u64 {
@@ -173,6 +176,9 @@ impl Asked {
         };
         let mut explained = judged(&cases, &background);
         if let Some(store) = store {
+            if is_default {
+                gather::look_before(store, &query, &mut explained)?;
+            }
             gather::follow_proxies(store, &mut explained)?;
             gather::locate_rows(store, &mut explained)?;
         }
@@ -189,10 +195,10 @@ impl Asked {
         let notes = gather::contradictions(&background);
         let page = Page { cases: &explained, own, query, because, notes, similar, why: args.why, limit };
         let is_empty = page.is_empty();
-        if !is_empty {
-            page.print(console, style)?;
-        } else {
-            console.note("no refusal matches, and no failed TLS negotiation");
+        match store.is_some_and(|store| store.info().sessions == 0) {
+            _ if !is_empty => page.print(console, style)?,
+            true => console.note("no logs are indexed yet; run 'smtptrail index PATH' with the servers' protocol logs"),
+            false => console.note("no refusal matches, and no failed TLS negotiation"),
         }
         let outcome = match (is_empty, missing.is_empty()) {
             (_, false) => Outcome::Partial,

@@ -9,8 +9,8 @@ mod text;
 
 use std::io::Write;
 
-use diagnose::{Background, Case, Cause, Missing, Verdict, open_questions};
-use index::query::{Query, Window};
+use diagnose::{Background, Case, Cause, Family, Missing, Verdict, argument, open_questions};
+use index::query::{Expr, Query, Window};
 use smtplog::{Direction, Timestamp};
 
 use self::possible::Possible;
@@ -34,6 +34,8 @@ pub(crate) struct Explained<'a> {
     open: Vec<Missing>,
     /// The front end's session of the first refusal, if that lies behind a proxy.
     pub(crate) front_end: Option<String>,
+    /// The first such refusal, if it was before the time that is looked at.
+    pub(crate) first_before: Option<Timestamp>,
 }
 
 impl<'a> Explained<'a> {
@@ -45,7 +47,7 @@ impl<'a> Explained<'a> {
         let open = if is_open { open_questions(case, background) } else { Vec::new() };
         let name = case.presented.and_then(|presented| background.certificate(presented).name());
         let (sessions, text) = (case.sessions(), case.text());
-        Explained { case, causes, ruled_out, sessions, text, name, open, front_end: None }
+        Explained { case, causes, ruled_out, sessions, text, name, open, front_end: None, first_before: None }
     }
 
     /// What the status means and what may have caused it, if nothing but a report is known and it proves no cause.
@@ -97,6 +99,9 @@ impl<'a> Explained<'a> {
             ("presented", presented),
             ("refused", format!("{}, {span} UTC", amount::counted(self.sessions, "session"))),
         ];
+        if let Some(first) = self.first_before {
+            facts.push(("first seen", format!("{} UTC, before this window", moment(first))));
+        }
         if let Some(front_end) = &self.front_end {
             let hub = case.first().session.id();
             facts.push(("proxy", format!("{front_end} presented it for {hub}, whose log has the refusal")));
@@ -241,27 +246,33 @@ impl Page<'_> {
         self.cases.is_empty() && self.own.is_empty()
     }
 
-    /// What the page is about, in one sentence.
+    /// What the page is about, in a few sentences.
     fn summary(&self) -> String {
         if self.similar.is_some() {
             return "The report tells of a refusal, and the store has none of its sessions.".to_owned();
         }
-        let judged = self.judged().count() as u64;
-        let sessions: u64 = self.judged().map(|case| case.sessions).sum();
-        let other_sessions: u64 = self.others().iter().map(|other| other.sessions).sum();
-        let first = match judged {
-            0 => "No refusal is about certificates, TLS or attribution.".to_owned(),
-            _ => format!(
-                "{} in {} about certificates, TLS or attribution.",
+        let is_blocked = |one: &&Explained<'_>| one.case.family == Family::Blocked;
+        let (blocked, concerned): (Vec<_>, Vec<_>) = self.judged().partition(is_blocked);
+        let count = |cases: &[&Explained<'_>]| {
+            let sessions = cases.iter().map(|one| one.sessions).sum();
+            format!(
+                "{} in {}",
                 amount::counted(sessions, "refused session"),
-                amount::counted(judged, "case")
-            ),
+                amount::counted(cases.len() as u64, "case")
+            )
         };
-        let rest = match other_sessions {
-            0 => String::new(),
-            count => format!(" {} refused for other reasons.", amount::counted(count, "session")),
+        let mut sentences = match concerned.is_empty() {
+            true => vec!["No refusal is about certificates, TLS or attribution.".to_owned()],
+            false => vec![format!("{} about certificates, TLS or attribution.", count(&concerned))],
         };
-        format!("{first}{rest}")
+        if !blocked.is_empty() {
+            sentences.push(format!("{} about blocks, which no certificate mends.", count(&blocked)));
+        }
+        let other_sessions: u64 = self.others().iter().map(|other| other.sessions).sum();
+        if other_sessions > 0 {
+            sentences.push(format!("{} refused for other reasons.", amount::counted(other_sessions, "session")));
+        }
+        sentences.join(" ")
     }
 
     /// How many refusals of the store are like the reported one, and the command that goes on.
@@ -276,6 +287,17 @@ impl Page<'_> {
         let says =
             format!("The store holds {sessions} with {query}, the last at {} UTC. To explain them:", moment(*last));
         Some((says, format!("smtptrail explain {query}{}", self.times())))
+    }
+
+    /// The command that counts all refusals.
+    fn count_all(&self) -> String {
+        let refused = "code:[400 TO 599]";
+        let query = match &self.query.expr {
+            Expr::All => refused.to_owned(),
+            expr @ Expr::Or(_) => format!("({expr}) {refused}"),
+            expr => format!("{expr} {refused}"),
+        };
+        format!("smtptrail search {} --by code,status{}", argument(&query), self.times())
     }
 
     /// The flags that ask about the same time.

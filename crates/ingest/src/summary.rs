@@ -97,6 +97,8 @@ pub struct Summary {
     pub foreign: u64,
     /// Files that are evidence.
     pub evidence: u64,
+    /// The same by what they are: `Get-InboundConnector export`. One with several kinds of facts counts for each.
+    pub evidence_kinds: BTreeMap<String, u64>,
     /// Facts found in them.
     pub facts: u64,
     /// Parts of them that could not be read.
@@ -233,6 +235,9 @@ impl Summary {
         self.rejected_rows.extend(other.rejected_rows);
         self.problems.extend(other.problems);
         self.notices.extend(other.notices);
+        for (kind, files) in other.evidence_kinds {
+            *self.evidence_kinds.entry(kind).or_default() += files;
+        }
         for (stream, sessions) in other.streams {
             *self.streams.entry(stream).or_default() += sessions;
         }

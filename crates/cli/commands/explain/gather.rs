@@ -371,6 +371,30 @@ pub(super) fn follow_proxies(store: &Store, explained: &mut [Explained<'_>]) -> 
     Ok(())
 }
 
+/// Says when such refusals were first seen, if the store has some from before the window.
+pub(super) fn look_before(store: &Store, query: &Query, explained: &mut [Explained<'_>]) -> anyhow::Result<()> {
+    let Some(since) = query.window.since.filter(|_| explained.iter().any(|one| one.case.is_judged())) else {
+        return Ok(());
+    };
+    let refused = Query::parse("direction:send code:[400 TO 599]")?;
+    let expr = Expr::all_of(vec![query.expr.clone(), refused.expr]);
+    let before = Query { expr, window: Window { since: None, until: Some(since) } };
+    let groups = store.group(&before, &[Field::Status, Field::Connector, Field::Presented], None)?;
+    for one in explained.iter_mut().filter(|one| one.case.is_judged() && one.case.code.is_some()) {
+        let presented = one.case.presented.map(|presented| presented.to_string());
+        let rows = groups.rows.iter().filter(|row| match row.values.as_slice() {
+            [status, connector, certificate] => {
+                status.as_deref() == one.case.status
+                    && connector.as_deref().unwrap_or_default().eq_ignore_ascii_case(one.case.connector)
+                    && *certificate == presented
+            }
+            _ => false,
+        });
+        one.first_before = rows.map(|row| row.first).filter(|first| *first < since).min();
+    }
+    Ok(())
+}
+
 /// Rows that are looked up in their logs; of the other evidence the session's first row is told.
 const LOCATED_MAX: usize = 8;
 

@@ -59,7 +59,7 @@ impl Report<'_> {
         Timestamp(self.started.0 + self.time.as_millis() as i64)
     }
 
-    fn lines(&self) -> [(&'static str, String, String); 4] {
+    fn lines(&self) -> Vec<(&'static str, String, String)> {
         let summary = self.summary;
         let files = parts(&[
             (summary.read, "read"),
@@ -94,12 +94,18 @@ impl Report<'_> {
             amount::seconds(self.time),
             amount::rate(summary.bytes, self.time)
         );
-        [
+        let evidence = summary.evidence_kinds.iter().map(|(kind, files)| amount::counted(*files, kind));
+        let evidence = evidence.collect::<Vec<_>>().join(", ");
+        let mut lines = vec![
             ("files", amount::count(summary.files), files),
             ("rows", amount::count(summary.rows()), rows),
             ("sessions", amount::count(self.sessions()), sessions),
             ("bytes", amount::bytes(summary.bytes), bytes),
-        ]
+        ];
+        if summary.evidence > 0 {
+            lines.insert(1, ("evidence", amount::count(summary.evidence), evidence));
+        }
+        lines
     }
 
     fn sessions(&self) -> u64 {

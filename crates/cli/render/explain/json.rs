@@ -27,7 +27,7 @@ fn object(explained: &Explained<'_>, similar: Option<&Similar>) -> Value {
         "family": case.family.as_str(), "direction": case.direction.as_str(), "connector": case.connector,
         "servers": case.servers, "presented": case.presented.map(|presented| presented.to_string()),
         "front_end": explained.front_end, "from": case.from, "to": case.to, "sessions": explained.sessions,
-        "possible": possible.iter().map(|rule| rule.id()).collect::<Vec<_>>(),
+        "first_before": explained.first_before, "possible": possible.iter().map(|rule| rule.id()).collect::<Vec<_>>(),
         "similar": similar.map(|similar| similar.sessions),
         "causes": explained.causes.iter().map(cause).collect::<Vec<_>>(),
         "ruled_out": explained.ruled_out.iter().map(ruled_out).collect::<Vec<_>>(),
@@ -41,7 +41,7 @@ fn other_object(other: &Other) -> Value {
         "status": other.status, "code": other.code, "attr": null, "text": other.text,
         "family": "other", "direction": other.direction.as_str(), "connector": null,
         "servers": other.servers, "presented": null, "front_end": null,
-        "from": other.from, "to": other.to, "sessions": other.sessions, "possible": [],
+        "from": other.from, "to": other.to, "sessions": other.sessions, "first_before": null, "possible": [],
         "similar": null, "causes": [], "ruled_out": [], "missing": [],
     })
 }

@@ -224,7 +224,8 @@ impl<W: Write> Writer<'_, W> {
         }
         if all > lines.len() {
             let more = amount::count((all - lines.len()) as u64);
-            writeln!(self.out, "  ... and {more} more; search 'code:[400 TO 599]' --by code,status counts all")?;
+            writeln!(self.out, "  ... and {more} more; all are counted by")?;
+            self.command("      ", &page.count_all())?;
         }
         Ok(())
     }
