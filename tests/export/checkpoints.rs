@@ -225,3 +225,14 @@ fn a_name_can_be_forgotten_and_folders_get_a_file_each_time() {
     assert_eq!(fs::read(folder.join("out").join(&files()[0])).unwrap(), first);
     assert_eq!(run(folder, &["export", "--status"]).out.lines().count(), 1);
 }
+
+#[test]
+fn open_sessions_bring_no_finding_twice() {
+    let trial = tempdir().unwrap();
+    let folder = trial.path();
+    generate(folder, "logs", "--servers 2 --days 3 --mib-per-server 16 --codec plain");
+    done(folder, &["index", "logs"]);
+    done(folder, &TO_FILE);
+    let again = done(folder, &TO_FILE);
+    assert!(again.err.contains("nothing new"), "{}", again.err);
+}

@@ -6,9 +6,18 @@ use smtplog::{Timestamp, civil::DAY_MS};
 
 use crate::commands::explain;
 
-/// Days that are looked at together: most of the time goes into what was before them, and that is nearly the same. Each
-/// has its findings all the same.
-pub(super) const DAYS: i64 = 32;
+/// Days that are looked at together if there are many: most of the time goes into what was before them, and that is
+/// nearly the same. Each has its findings all the same.
+const DAYS: i64 = 32;
+
+/// Days up to which each is looked at by itself, as it is night after night.
+const FEW: usize = 7;
+
+/// Days in the groups in which they are looked at.
+pub(super) fn groups(days: &[i64]) -> Vec<&[i64]> {
+    let is_few = days.len() <= FEW;
+    days.chunk_by(|a, b| !is_few && a.div_euclid(DAYS) == b.div_euclid(DAYS)).collect()
+}
 
 /// The findings of UTC days that lie close together, for refusals that match a query.
 pub(super) fn of_days(

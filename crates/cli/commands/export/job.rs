@@ -276,7 +276,10 @@ impl Line<'_, '_> {
         let mut feed = self.maker.store.feed(self.options(true))?;
         while let Some(mut batch) = feed.next_batch(BATCH_SESSIONS) {
             batch.sessions.retain(|session| session.last <= before);
-            self.days.extend(batch.sessions.iter().map(|session| session.started.day()));
+            // Those that were sent before are looked at for what came since, and that is in the runs' own days.
+            let is_known = |one: &Session| self.known.keys.contains(&SentKey::session(&one.stream, one.session));
+            let new = batch.sessions.iter().filter(|session| !is_known(session));
+            self.days.extend(new.map(|session| session.started.day()));
             let known = self.known.of_sessions(&batch.sessions)?;
             if !batch.sessions.is_empty() && !self.send(batch.sessions, &known, None)? {
                 return Ok(false);
@@ -308,7 +311,7 @@ impl Line<'_, '_> {
             return Ok(true);
         }
         let days: Vec<i64> = std::mem::take(&mut self.days).into_iter().collect();
-        for days in days.chunk_by(|a, b| a.div_euclid(findings::DAYS) == b.div_euclid(findings::DAYS)) {
+        for days in findings::groups(&days) {
             if is_stopped(self.job.stop) {
                 return Ok(false);
             }
