@@ -43,7 +43,13 @@ fn rows(session: &Session<'_>) -> Vec<String> {
     let Session { subject, thumbprint, egress, reply, .. } = session;
     let issuer = "\"CN=CommonName, OU=OrganizationalUnit, O=OrganizationName, L=Location, S=State, C=Country\"";
     let host = "AM1EUR08FT047.mail.protection.outlook.com";
-    [
+    let data: &[&str] = match *reply == ACCEPTED {
+        true => {
+            &[">,DATA,", "<,354 Start mail input; end with <CRLF>.<CRLF>,", "<,250 2.6.0 Queued mail for delivery,"]
+        }
+        false => &[],
+    };
+    let begin = [
         "*,None,Set Session Permissions".to_owned(),
         "*,,attempting to connect".into(),
         "+,,".into(),
@@ -63,11 +69,9 @@ fn rows(session: &Session<'_>) -> Vec<String> {
         "<,250 2.1.0 Sender OK,".into(),
         ">,RCPT TO:<p@fabrikam.example>,".into(),
         format!("<,{reply},"),
-        ">,QUIT,".into(),
-        "<,221 2.0.0 Service closing transmission channel,".into(),
-        "-,,Local".into(),
-    ]
-    .to_vec()
+    ];
+    let end = [">,QUIT,", "<,221 2.0.0 Service closing transmission channel,", "-,,Local"];
+    begin.into_iter().chain(data.iter().chain(&end).map(|&row| row.to_owned())).collect()
 }
 
 const REFUSED: &str = "550 5.7.64 TenantAttribution; Relay Access Denied SMTP";
@@ -169,6 +173,64 @@ fn address_changed() {
     let case = explained(folder.path(), "5.7.64");
     let command = "Set-InboundConnector -Identity 'From office' -SenderIPAddresses @{Add='198.51.100.20'}";
     check_first(&case, "ip-address-mismatch", command);
+}
+
+/// A connector that matches and is switched off, beside one that does not match.
+#[test]
+fn the_connector_is_disabled() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = |number, time, reply| Session {
+        number,
+        time,
+        subject: "CN=mail.contoso.com",
+        thumbprint: OLD,
+        egress: "203.0.113.7",
+        reply,
+    };
+    let sessions = [
+        session(1, "2024-03-11T06:00", ACCEPTED),
+        session(2, "2024-03-11T09:00", REFUSED),
+        session(3, "2024-03-11T10:00", REFUSED),
+    ];
+    write(folder.path(), "EX01/SmtpSend/SEND2024031106-1.LOG", log(&sessions));
+    let connectors = r#"[{"Name": "From office", "Enabled": false, "ConnectorType": "OnPremises", "SenderDomains": ["smtp:*;1"],
+        "SenderIPAddresses": [], "TlsSenderCertificateName": "*.contoso.com", "RequireTls": true},
+        {"Name": "From bank", "Enabled": true, "ConnectorType": "Partner", "SenderDomains": ["smtp:bank.example;1"],
+        "SenderIPAddresses": [], "TlsSenderCertificateName": "mail.bank.example", "RequireTls": true}]"#;
+    write(folder.path(), "exports/Get-InboundConnector.json", connectors);
+    let case = explained(folder.path(), "5.7.64");
+    check_first(&case, "no-inbound-connector", "Set-InboundConnector -Identity 'From office' -Enabled $true");
+}
+
+/// A certificate that was accepted for two days before the refusals is not their reason, whatever time is asked about.
+#[test]
+fn a_certificate_that_was_accepted_before_is_not_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = |number, time, subject, thumbprint, reply| Session {
+        number,
+        time,
+        subject,
+        thumbprint,
+        egress: "203.0.113.7",
+        reply,
+    };
+    let new = |number, time, reply| session(number, time, "CN=smtp.contoso.com", NEW, reply);
+    let sessions = [
+        session(1, "2024-03-09T06:00", "CN=mail.contoso.com", OLD, ACCEPTED),
+        new(2, "2024-03-09T10:00", ACCEPTED),
+        new(3, "2024-03-10T10:00", ACCEPTED),
+        new(4, "2024-03-11T09:00", REFUSED),
+        new(5, "2024-03-11T10:00", REFUSED),
+    ];
+    write(folder.path(), "EX01/SmtpSend/SEND2024030906-1.LOG", log(&sessions));
+    done(folder.path(), &["index", "input", "-q"]);
+    for since in ["2024-03-11T08:00", "2024-01-01"] {
+        let ran = done(folder.path(), &["explain", "status:5.7.64", "--since", since, "--json"]);
+        let case: Value = serde_json::from_str(ran.out.lines().next().unwrap()).unwrap();
+        assert_eq!(case["causes"], serde_json::json!([]), "{since}: {case:#}");
+        let ruled_out = case["ruled_out"].to_string();
+        assert!(ruled_out.contains("2 sessions were accepted with the new certificate"), "{since}: {ruled_out}");
+    }
 }
 
 /// Seed 004: the chain is not sent, and CAPI2 says so on the sending server.
