@@ -153,7 +153,7 @@ mod tests {
         check(
             typographic,
             50,
-            &["Set-InboundConnector `", "  -Identity 'a \u{2018}\u{2018}x\u{2019}\u{2019} -b c' -Enabled $true"],
+            &["Set-InboundConnector -Identity 'a \u{2018}\u{2018}x\u{2019}\u{2019} -b c' `", "  -Enabled $true"],
         );
     }
 
