@@ -14,6 +14,8 @@ mod case;
 mod cause;
 mod certificate;
 mod family;
+mod mend;
+mod next_hop;
 pub mod rules;
 #[cfg(test)]
 mod testing;

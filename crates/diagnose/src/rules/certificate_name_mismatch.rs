@@ -10,7 +10,9 @@ use super::{
     Documentation, Rule,
     certificate_changed::{accepted_between, mend_of_change},
     listed,
-    mend::{counted, expect, give_back, is_recipients, tell_recipient, tenant_name, then, wizard},
+    mend::{
+        self, SOME_THUMBPRINT, counted, expect, give_back, is_recipients, tell_recipient, tenant_name, then, wizard,
+    },
     missing_certificate, missing_inbound, missing_send, named_servers,
     next_hop::NextHop,
     no_certificate_presented::is_on_premises,
@@ -156,30 +158,18 @@ fn by_connectors(
     let servers = named_servers(case);
     cause.says =
         format!("{servers} presented certificate {} for {}, but {expectation}.", view.thumbprint, listed(names));
-    mend(cause, case, background, view, meant);
+    say_mend(cause, case, background, view, meant);
 }
 
 /// Where the expected certificate is in use and accepted, it is the one to present; else the tenant has to expect the new.
-fn mend(
+fn say_mend(
     cause: &mut Cause,
     case: &Case<'_>,
     background: &Background,
     view: &CertificateView<'_>,
     meant: Option<(&Shown<'_>, &str)>,
 ) {
-    let side = case.first().session.remote_name.as_deref().and_then(organisation);
-    // Elsewhere a certificate counts only if the same other side took it: others do not ask for one.
-    let by_same_side = |one: &Use| {
-        let mut routes = background.routes.iter().filter(|route| route.presented == Some(one.thumbprint));
-        routes.any(|route| {
-            route.connector.eq_ignore_ascii_case(&one.connector) && organisation(&route.remote_name) == side
-        })
-    };
-    let is_expected = |one: &Use| {
-        meant.is_some_and(|(_, expected)| background.certificate(one.thumbprint).is_expected(expected))
-            && (one.connector.eq_ignore_ascii_case(case.connector) || by_same_side(one))
-    };
-    let accepted = background.accepted_meanwhile(case, is_expected);
+    let accepted = accepted_elsewhere(case, background, meant);
     if let Some(first) = accepted.first() {
         let right = background.certificate(first.thumbprint);
         let name = right.name().unwrap_or_default();
@@ -216,9 +206,9 @@ fn mend(
                  with its private key on {}.",
                 named_servers(case)
             )),
-            super::mend::assign(&super::mend::presenting(case, background), super::mend::SOME_THUMBPRINT),
+            mend::assign(&mend::presenting(case, background), SOME_THUMBPRINT),
         ];
-        cause.mend.extend(super::mend::pin(case, background, super::mend::SOME_THUMBPRINT, None));
+        cause.mend.extend(mend::pin(case, background, SOME_THUMBPRINT, None));
         cause.mend.push(then());
         return;
     };
@@ -231,6 +221,27 @@ fn mend(
         )),
         then(),
     ];
+}
+
+/// Uses of the expected certificate that are accepted.
+fn accepted_elsewhere<'a>(
+    case: &Case<'_>,
+    background: &'a Background,
+    meant: Option<(&Shown<'_>, &str)>,
+) -> Vec<&'a Use> {
+    let side = case.first().session.remote_name.as_deref().and_then(organisation);
+    // Elsewhere a certificate counts only if the same other side took it: others do not ask for one.
+    let by_same_side = |one: &Use| {
+        let mut routes = background.routes.iter().filter(|route| route.presented == Some(one.thumbprint));
+        routes.any(|route| {
+            route.connector.eq_ignore_ascii_case(&one.connector) && organisation(&route.remote_name) == side
+        })
+    };
+    let is_expected = |one: &Use| {
+        meant.is_some_and(|(_, expected)| background.certificate(one.thumbprint).is_expected(expected))
+            && (one.connector.eq_ignore_ascii_case(case.connector) || by_same_side(one))
+    };
+    background.accepted_meanwhile(case, is_expected)
 }
 
 /// Whether a connector's certificate name has a part in refusals of this kind.

@@ -7,8 +7,6 @@ mod certificate_usage;
 mod chain_incomplete;
 mod domain_not_accepted;
 mod ip_address_mismatch;
-mod mend;
-mod next_hop;
 mod no_certificate_presented;
 mod no_inbound_connector;
 mod not_a_certificate_fault;
@@ -26,9 +24,10 @@ use crate::{
     case::Case,
     cause::{Cause, Item, Missing, Step},
     family::Family,
+    mend, next_hop,
 };
 
-pub(crate) use self::no_certificate_presented::identifies_by_address;
+pub(crate) use self::no_certificate_presented::{identifies_by_address, is_on_premises};
 
 /// A cause of refusals.
 pub trait Rule: Sync {

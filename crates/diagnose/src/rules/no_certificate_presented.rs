@@ -114,7 +114,7 @@ fn presented_nothing(one: &Refused) -> bool {
 
 /// Whether an inbound connector is for the organisation's own servers. Windows PowerShell 5.1 writes the type as a number
 /// into JSON, in which a partner's is 2.
-pub(super) fn is_on_premises(connector: &evidence::fact::Connector) -> bool {
+pub(crate) fn is_on_premises(connector: &evidence::fact::Connector) -> bool {
     connector.text("ConnectorType").is_none_or(|kind| !kind.eq_ignore_ascii_case("Partner") && kind != "2")
 }
 

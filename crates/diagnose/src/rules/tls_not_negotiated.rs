@@ -62,47 +62,49 @@ impl Rule for TlsNotNegotiated {
         if case.first().session.rebuilt.is_some() {
             cause.at_most_medium("sessions of an IIS log are rebuilt, and a row of STARTTLS may be another's");
         }
-        let masked = case.refused.iter().find(|one| background.masked_starttls.contains(&one.session.id()));
-        let servers = named_servers(case);
-        cause.says = format!(
-            "{servers} sent over {} without TLS, so no certificate identified the sender.",
-            named_connector(case.connector)
-        );
-        cause.mend = match masked {
-            Some(one) => {
-                cause.weigh(10, "the answer to EHLO has XXXXXXXA where STARTTLS stands");
-                cause.says.push_str(" A firewall replaced STARTTLS by XXXXXXXA in the other side's answer to EHLO.");
-                cause.evidence.push(Item {
-                    kind: ItemKind::Sessions,
-                    source: one.session.id(),
-                    offset: None,
-                    text: "the answer to EHLO has XXXXXXXA in the place of STARTTLS".into(),
-                    row: None,
-                });
-                vec![Step::say(
-                    "Switch off SMTP inspection (ESMTP inspection, SMTP fixup) on the firewall for this way.",
-                )]
-            }
-            None => vec![
-                Step::run(
-                    "Look at the other side's answer to EHLO (is 250-STARTTLS there?):",
-                    format!("smtptrail show {}", super::argument(&case.first().session.id())),
-                ),
-                Step::say(
-                    "If STARTTLS is missing there, something between takes it out: switch off SMTP inspection on the \
-                     firewall for this way.",
-                ),
-            ],
-        };
-        cause.mend.extend([
-            Step::run(
-                "Let the connector insist on TLS (Exchange Management Shell):",
-                format!("Set-SendConnector {} -RequireTLS $true", super::quoted(case.connector)),
-            ),
-            then(),
-        ]);
+        let masked = case.refused.iter().find(|one| background.masked_starttls.contains(&one.session.id())).copied();
+        say(&mut cause, case, masked);
         Some(cause)
     }
+}
+
+fn say(cause: &mut Cause, case: &Case<'_>, masked: Option<&Refused>) {
+    let servers = named_servers(case);
+    cause.says = format!(
+        "{servers} sent over {} without TLS, so no certificate identified the sender.",
+        named_connector(case.connector)
+    );
+    cause.mend = match masked {
+        Some(one) => {
+            cause.weigh(10, "the answer to EHLO has XXXXXXXA where STARTTLS stands");
+            cause.says.push_str(" A firewall replaced STARTTLS by XXXXXXXA in the other side's answer to EHLO.");
+            cause.evidence.push(Item {
+                kind: ItemKind::Sessions,
+                source: one.session.id(),
+                offset: None,
+                text: "the answer to EHLO has XXXXXXXA in the place of STARTTLS".into(),
+                row: None,
+            });
+            vec![Step::say("Switch off SMTP inspection (ESMTP inspection, SMTP fixup) on the firewall for this way.")]
+        }
+        None => vec![
+            Step::run(
+                "Look at the other side's answer to EHLO (is 250-STARTTLS there?):",
+                format!("smtptrail show {}", super::argument(&case.first().session.id())),
+            ),
+            Step::say(
+                "If STARTTLS is missing there, something between takes it out: switch off SMTP inspection on the \
+                 firewall for this way.",
+            ),
+        ],
+    };
+    cause.mend.extend([
+        Step::run(
+            "Let the connector insist on TLS (Exchange Management Shell):",
+            format!("Set-SendConnector {} -RequireTLS $true", super::quoted(case.connector)),
+        ),
+        then(),
+    ]);
 }
 
 fn is_clear(one: &Refused) -> bool {

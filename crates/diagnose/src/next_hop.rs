@@ -11,25 +11,25 @@
 use evidence::names::common_name;
 use smtplog::Thumbprint;
 
-use super::listed;
 use crate::{
     background::Background,
     case::{Case, Refused},
+    rules::listed,
 };
 
 /// What a reply says of the server that Exchange Online called.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct NextHop {
-    pub(super) expected: Option<String>,
-    pub(super) subject: Option<String>,
-    pub(super) thumbprint: Option<Thumbprint>,
+pub(crate) struct NextHop {
+    pub(crate) expected: Option<String>,
+    pub(crate) subject: Option<String>,
+    pub(crate) thumbprint: Option<Thumbprint>,
     host: Option<String>,
     address: Option<String>,
 }
 
 impl NextHop {
     /// Reads it from a refusal.
-    pub(super) fn of(refused: &Refused) -> NextHop {
+    pub(crate) fn of(refused: &Refused) -> NextHop {
         let Some(reply) = refused.reply() else { return NextHop::default() };
         let text = reply.text.replace('\n', " ");
         let between = |from: &str, to: &[&str]| {
@@ -51,7 +51,7 @@ impl NextHop {
     }
 
     /// Host and address.
-    pub(super) fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         match (&self.host, &self.address) {
             (Some(host), Some(address)) => format!("{host} ({address})"),
             (Some(one), None) | (None, Some(one)) => one.clone(),
@@ -60,7 +60,7 @@ impl NextHop {
     }
 
     /// The certificate that it showed.
-    pub(super) fn certificate(&self) -> String {
+    pub(crate) fn certificate(&self) -> String {
         match (&self.thumbprint, &self.subject) {
             (Some(thumbprint), Some(subject)) => format!("certificate {thumbprint} for {subject}"),
             (Some(thumbprint), None) => format!("certificate {thumbprint}"),
@@ -70,7 +70,7 @@ impl NextHop {
     }
 
     /// Servers of the fleet that present this certificate.
-    pub(super) fn servers<'a>(&self, background: &'a Background) -> Vec<&'a str> {
+    pub(crate) fn servers<'a>(&self, background: &'a Background) -> Vec<&'a str> {
         let mut servers: Vec<&str> = Vec::new();
         let uses = background.uses.iter().filter(|one| Some(one.thumbprint) == self.thumbprint && !one.is_internal);
         for one in uses {
@@ -83,7 +83,7 @@ impl NextHop {
 
     /// Why it is the fleet's own, if it is: its servers present the certificate, or it lies in a domain of the tenant or of
     /// most senders.
-    pub(super) fn owner(&self, case: &Case<'_>, background: &Background) -> Option<String> {
+    pub(crate) fn owner(&self, case: &Case<'_>, background: &Background) -> Option<String> {
         let servers = self.servers(background);
         if !servers.is_empty() {
             return Some(format!(

@@ -3,19 +3,19 @@
 //! A command has to be safe to paste: what is not known stands in it as `<NAME>`, at which PowerShell stops before it
 //! runs anything.
 
-use super::{listed, no_certificate_presented::is_on_premises, quoted};
 use crate::{
     background::{Background, Use},
     case::Case,
     cause::Step,
     certificate::CertificateView,
+    rules::{is_on_premises, listed, quoted},
 };
 
 /// The certificate that somebody has to choose or get first.
-pub(super) const SOME_THUMBPRINT: &str = "<THUMBPRINT>";
+pub(crate) const SOME_THUMBPRINT: &str = "<THUMBPRINT>";
 
 /// The steps of the Hybrid Configuration Wizard.
-pub(super) fn wizard(certificate: &str) -> Step {
+pub(crate) fn wizard(certificate: &str) -> Step {
     Step::say(format!(
         "Or run the Hybrid Configuration Wizard again (Exchange admin center of Exchange Online, hybrid, configure) and \
          choose {certificate} on the page Transport Certificate; it sets both sides, and overwrites what was changed by \
@@ -24,7 +24,7 @@ pub(super) fn wizard(certificate: &str) -> Step {
 }
 
 /// The last step: mail flows again only when the change has spread.
-pub(super) fn then() -> Step {
+pub(crate) fn then() -> Step {
     Step::say(
         "Allow some minutes for the change to take effect, send a test message, then run smtptrail index and smtptrail \
          explain again.",
@@ -33,7 +33,7 @@ pub(super) fn then() -> Step {
 
 /// Assigns a certificate to SMTP on servers. Exchange asks whether it shall also take the place of the default one, which
 /// servers of the organisation use among themselves.
-pub(super) fn assign(servers: &[&str], thumbprint: &str) -> Step {
+pub(crate) fn assign(servers: &[&str], thumbprint: &str) -> Step {
     let known: Vec<&str> = servers.iter().copied().filter(|server| !server.eq_ignore_ascii_case("unknown")).collect();
     let place = if known.is_empty() { "each server that sends".to_owned() } else { listed(&known) };
     Step::run(
@@ -58,7 +58,7 @@ fn on_each(servers: &[&str], command: &str) -> String {
 }
 
 /// Names a certificate on the case's send connector, unless that names it already.
-pub(super) fn pin(
+pub(crate) fn pin(
     case: &Case<'_>,
     background: &Background,
     thumbprint: &str,
@@ -79,7 +79,7 @@ pub(super) fn pin(
 }
 
 /// Nothing is set if the certificate is not there.
-pub(super) fn pin_command(thumbprint: &str, connector: &str) -> String {
+pub(crate) fn pin_command(thumbprint: &str, connector: &str) -> String {
     let connector = match connector.trim() {
         "" => "<NAME OF THE SEND CONNECTOR>".to_owned(),
         name => quoted(name),
@@ -91,7 +91,7 @@ pub(super) fn pin_command(thumbprint: &str, connector: &str) -> String {
 }
 
 /// Servers that present the case's certificate to others: those of the case, or the front ends behind which they lie.
-pub(super) fn presenting<'a>(case: &Case<'a>, background: &'a Background) -> Vec<&'a str> {
+pub(crate) fn presenting<'a>(case: &Case<'a>, background: &'a Background) -> Vec<&'a str> {
     if !case.first().is_proxied {
         return case.servers.clone();
     }
@@ -105,7 +105,7 @@ pub(super) fn presenting<'a>(case: &Case<'a>, background: &'a Background) -> Vec
 }
 
 /// Lets the servers of a case present a certificate that is accepted elsewhere, or was until now.
-pub(super) fn give_back(
+pub(crate) fn give_back(
     case: &Case<'_>,
     background: &Background,
     view: &CertificateView<'_>,
@@ -143,7 +143,7 @@ fn named_servers_of(servers: &[&str]) -> String {
 }
 
 /// Servers with the sessions that they sent, in a sentence: `EX001 (33 sessions) and EX003 (29 sessions)`.
-pub(super) fn counted(uses: &[&Use]) -> String {
+pub(crate) fn counted(uses: &[&Use]) -> String {
     let mut counts: Vec<(&str, u64)> = Vec::new();
     for one in uses {
         match counts.iter_mut().find(|(server, _)| *server == one.server) {
@@ -160,7 +160,7 @@ pub(super) fn counted(uses: &[&Use]) -> String {
 
 /// The name of a certificate that the tenant may expect: a full DNS name, of a certificate that an authority issued. A
 /// name under an accepted domain comes first.
-pub(super) fn tenant_name(background: &Background, view: &CertificateView<'_>) -> Option<String> {
+pub(crate) fn tenant_name(background: &Background, view: &CertificateView<'_>) -> Option<String> {
     if view.is_self_signed() == Some(true) {
         return None;
     }
@@ -178,7 +178,7 @@ pub(super) fn tenant_name(background: &Background, view: &CertificateView<'_>) -
 }
 
 /// The argument that names the tenant's connector for the case: the only one there is, or a gap to fill in.
-pub(super) fn inbound_identity(background: &Background) -> String {
+pub(crate) fn inbound_identity(background: &Background) -> String {
     let connectors: Vec<_> = background.inbound().into_iter().filter(|one| is_on_premises(&one.fact)).collect();
     match connectors.as_slice() {
         [one] => quoted(&one.fact.name),
@@ -187,12 +187,12 @@ pub(super) fn inbound_identity(background: &Background) -> String {
 }
 
 /// Lets the tenant's connector expect another name. Its command is `Set-InboundConnector`.
-pub(super) fn expect(identity: &str, name: &str) -> String {
+pub(crate) fn expect(identity: &str, name: &str) -> String {
     format!("Set-InboundConnector -Identity {identity} -TlsSenderCertificateName {}", quoted(name))
 }
 
 /// What to send to the administrator of the recipient's tenant, whose connector it is.
-pub(super) fn tell_recipient(
+pub(crate) fn tell_recipient(
     case: &Case<'_>,
     view: &CertificateView<'_>,
     name: Option<&str>,
@@ -226,7 +226,7 @@ pub(super) fn tell_recipient(
 }
 
 /// Whether the connector that refused is the recipient's, not the fleet's own tenant's.
-pub(super) fn is_recipients(case: &Case<'_>, background: &Background) -> bool {
+pub(crate) fn is_recipients(case: &Case<'_>, background: &Background) -> bool {
     let accepted = background.accepted_domains();
     let ours = |domain: &String| accepted.iter().any(|one| one.fact.domain.eq_ignore_ascii_case(domain));
     case.status == Some("5.7.51") && !case.recipient_domains().iter().any(ours)
