@@ -96,21 +96,30 @@ pub(super) fn background(store: &Store, query: &Query, cases: &[Case<'_>]) -> an
     let recent = Window { since: Some(Timestamp(begin)), until: end };
     // Without the connectors' export an address that changed is all there is to go by.
     let by_address = !background.address_connectors().is_empty()
-        || (background.inbound().is_empty() && cases.iter().any(|case| case.family == Family::Attribution));
+        || (background.inbound().is_empty()
+            && (1..=BY_LOGS_MAX).contains(&cases.iter().filter(|case| case.family == Family::Attribution).count()));
     std::thread::scope(|scope| {
+        // Each of the questions about everything takes one core some time; together they take both.
         let recent = scope.spawn(|| uses(store, recent));
-        background.uses = uses(store, history)?;
-        if by_address {
-            background.egress = egress(store, history)?;
-        }
+        let egress = by_address.then(|| scope.spawn(|| egress(store, history)));
+        let uses = scope.spawn(|| uses(store, history));
         background.routes = routes(store, cases, history)?;
         background.onsets = onsets(store, cases, history)?;
         background.earlier = earlier(store, cases, &background.onsets, history)?;
         background.masked_starttls = masked_starttls(store, cases)?;
-        background.recent = recent.join().map_err(|_| anyhow!("a thread panicked"))??;
+        let panicked = |_| anyhow!("a thread panicked");
+        background.uses = uses.join().map_err(panicked)??;
+        if let Some(egress) = egress {
+            background.egress = egress.join().map_err(panicked)??;
+        }
+        background.recent = recent.join().map_err(panicked)??;
         Ok(background)
     })
 }
+
+/// Cases up to which addresses are looked at without an export of the connectors: it takes as long as all the rest, and
+/// whoever asks about months has more cases than a page.
+const BY_LOGS_MAX: usize = 20;
 
 /// Contradictions that are told.
 const CONTRADICTIONS_MAX: usize = 3;
