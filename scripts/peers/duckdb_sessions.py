@@ -127,7 +127,7 @@ def export(file: str, output: str, threads: str) -> None:
     """Loads a file of JSON rows, untimed, and writes the table as JSON rows."""
     with duckdb.connect(config={"threads": int(threads)}) as connection:
         connection.execute(
-            "CREATE TABLE events AS SELECT * FROM read_json($file, format = 'newline_delimited', sample_size = 200000)",
+            "CREATE TABLE events AS SELECT * FROM read_json($file, format = 'newline_delimited', sample_size = -1)",
             {"file": file},
         )
         start = time.perf_counter()
