@@ -28,13 +28,13 @@ pub(super) const FIRST: &str = "records.first";
 pub(super) const OFFSET: &str = "records.offset";
 
 /// Records compressed together. Larger blocks are smaller in all and slower to read one record from.
-const BLOCK_BYTES: usize = 16 << 10;
+const BLOCK_BYTES: usize = 32 << 10;
 
 /// What a block may decompress to: all rows that wait to be joined take 256 MiB, and a record is smaller than its rows.
 const BLOCK_BYTES_MAX: u64 = 256 << 20;
 
-/// The fastest level but for the negative ones.
-const LEVEL: i32 = 1;
+/// Level 1 takes a fifth less time, which is a hundredth of a run's, and a thirtieth more room.
+const LEVEL: i32 = 3;
 
 /// Decompressed blocks that are kept. A split holds one file after the other, so sessions in order of time alternate
 /// between the files of a day: with 8 blocks, printing 219,000 sessions took three times as long.
