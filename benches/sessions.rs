@@ -49,7 +49,7 @@ fn assemble(criterion: &mut Criterion) {
                 let mut replies = 0;
                 for Rows { stream, fragments } in black_box(&streams) {
                     for one in fragments {
-                        let session = assembler.session(stream, one.session, &one.span, &[&one.rows]);
+                        let session = assembler.session(stream, one.session, &one.span, &[one.stretch(0)]);
                         replies += session.replies.len() as u64;
                     }
                 }

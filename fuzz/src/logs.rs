@@ -30,5 +30,5 @@ pub(crate) fn read(format: &dyn LogFormat, blocks: &[&[u8]]) -> (Vec<Fragment>, 
 /// A fragment as a session of its own.
 pub(crate) fn session(assembler: &mut Assembler, fragment: &Fragment) -> Session {
     let stream = Arc::new(Stream { server: "EX1".into(), role: Role::Hub, direction: Direction::Send });
-    assembler.session(&stream, fragment.session, &fragment.span, &[&fragment.rows])
+    assembler.session(&stream, fragment.session, &fragment.span, &[fragment.stretch(0)])
 }

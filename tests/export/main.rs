@@ -9,4 +9,5 @@ mod crashes;
 mod elastic;
 mod events;
 mod options;
+mod rows;
 mod server;

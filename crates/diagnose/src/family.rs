@@ -116,6 +116,7 @@ mod tests {
             time: Timestamp(0),
             sequence: 0,
             row_hash: 0,
+            row_place: None,
             side,
             code: code.parse().unwrap(),
             status: status.map(Into::into),

@@ -89,6 +89,7 @@ pub(crate) fn refuse(mut session: Session, line: &str) -> Refused {
         time: session.started,
         sequence: 12,
         row_hash: 0,
+        row_place: None,
         side: ReplySide::Remote,
         code: code.parse().unwrap(),
         status: Some(status.into()),

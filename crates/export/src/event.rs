@@ -194,8 +194,8 @@ fn negotiated<'a>(view: &'a SessionView<'a>, negotiation: &'a Negotiation, event
         kind,
         id: EventId { base: [0; 16], revision: 1 },
         time: negotiation.time,
-        // What only later rows imply is told of by the first.
-        row: Some(row.unwrap_or(RowMark { sequence: negotiation.sequence, hash: 0 })),
+        // A store from before rows were kept has the number of the first.
+        row: Some(row.unwrap_or(RowMark { sequence: negotiation.sequence, hash: 0, place: None })),
         view: Some(view),
         negotiation: Some(negotiation),
         reply: None,
@@ -224,7 +224,7 @@ fn refused<'a>(view: &'a SessionView<'a>, reply: &'a Reply) -> Event<'a> {
         kind: Kind::Refusal,
         id: EventId { base: [0; 16], revision: 1 },
         time: reply.time,
-        row: Some(RowMark { sequence: reply.sequence, hash: reply.row_hash }),
+        row: Some(RowMark { sequence: reply.sequence, hash: reply.row_hash, place: reply.row_place }),
         view: Some(view),
         negotiation: session.negotiations.iter().rfind(before),
         reply: Some(reply),

@@ -427,16 +427,16 @@ const TABLE: &[(Field, &str, FieldType, u8, &str)] = {
             "source_file",
             Keyword,
             0b0111111,
-            "The log that has the session, relative to what was indexed.",
+            "The log that has that row, relative to what was indexed; of a session's end, its first row.",
         ),
         (
             Field::SourceOffset,
             "source_offset",
             Long,
             0b0111111,
-            "Where the session's rows begin in it, in decompressed bytes.",
+            "Where that row begins in it, in decompressed bytes; of a session's end, where its first row does.",
         ),
-        (Field::SourceLength, "source_length", Long, 0b0111111, "Bytes up to the end of its last row there."),
+        (Field::SourceLength, "source_length", Long, 0b0100000, "Bytes up to the end of the session's last row there."),
         (Field::Rule, "rule", Keyword, 0b1000000, "The rule that found the cause."),
         (Field::Says, "says", Text, 0b1000000, "The cause in plain words."),
         (Field::Mend, "mend", Keywords, 0b1000000, "What to do, step by step."),
@@ -563,8 +563,11 @@ impl Event<'_> {
                 None => Value::Text(format!("{:08X}", session.rows_hash).into()),
             },
             Field::SourceFile => self.source().map_or(Value::None, |source| Value::text(&source.file)),
-            Field::SourceOffset => self.source().map_or(Value::None, |source| Value::number(source.offset)),
-            Field::SourceLength => self.source().map_or(Value::None, |source| Value::number(source.length)),
+            Field::SourceOffset => self.offset().map_or(Value::None, Value::number),
+            Field::SourceLength => match self.row {
+                Some(_) => Value::None,
+                None => self.source().map_or(Value::None, |source| Value::number(source.length)),
+            },
             _ if self.reply.is_some() && field.is_of(Kind::Refusal) && !field.is_of(Kind::TlsFailed) => {
                 self.of_refusal(field)
             }
@@ -573,9 +576,20 @@ impl Event<'_> {
         }
     }
 
-    /// The source with the session's first row.
+    /// The source with the row that tells of it; where that is not known, and of what no single row tells, the one with
+    /// the session's first row.
     fn source(&self) -> Option<&SourceSpan> {
-        self.view?.session.sources.first()
+        let sources = &self.view?.session.sources;
+        let own = self.row.and_then(|row| sources.get(usize::try_from(row.place?.source).ok()?));
+        own.or_else(|| sources.first())
+    }
+
+    /// Where the row begins that tells of it, or the session if no single one does.
+    fn offset(&self) -> Option<u64> {
+        match self.row {
+            Some(row) => Some(row.place?.offset),
+            None => Some(self.source()?.offset),
+        }
     }
 
     fn of_tls(&self, field: Field) -> Value<'_> {

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Layout of the catalog and the splits. A program refuses what is newer than it knows.
-pub(crate) const LAYOUT: i64 = 5;
+pub(crate) const LAYOUT: i64 = 6;
 
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smtplog::{
     SessionId, Stream, Timestamp,
-    fragment::{Rebuilt, Span},
+    fragment::{self, Rebuilt, Span},
 };
 
 use crate::codec::{Decoder, put_number, put_signed, put_text};
@@ -43,6 +43,9 @@ pub struct StoredFragments {
     pub parts: Vec<StoredPart>,
 }
 
+/// What is said of rows that have offsets, as all have since layout 6.
+const HAS_OFFSETS: bool = true;
+
 /// Writes the parts of a session.
 pub(crate) fn encode(parts: &[StoredPart]) -> Vec<u8> {
     let mut out = Vec::new();
@@ -54,10 +57,9 @@ pub(crate) fn encode(parts: &[StoredPart]) -> Vec<u8> {
         put_signed(&mut out, span.first_time.0);
         put_signed(&mut out, span.last_time.0);
         let is_rebuilt = span.rebuilt.is_some();
-        put_flags(
-            &mut out,
-            &[span.connected, span.only_information, span.ended, span.disconnected, part.provisional, is_rebuilt],
-        );
+        let flags =
+            [span.connected, span.only_information, span.ended, span.disconnected, part.provisional, is_rebuilt];
+        put_flags(&mut out, &[&flags[..], &[HAS_OFFSETS]].concat());
         if let Some(rebuilt) = span.rebuilt {
             put_flags(&mut out, &[rebuilt.opens, rebuilt.reopens, rebuilt.closes, rebuilt.exact]);
         }
@@ -112,7 +114,10 @@ fn part(from: &mut Decoder<'_>) -> Option<StoredPart> {
         offset: from.number()?,
         end: from.number()?,
         provisional: flag(4),
-        rows: from.text()?.to_vec(),
+        rows: match flag(6) {
+            HAS_OFFSETS => from.text()?.to_vec(),
+            _ => fragment::without_offsets(from.text()?),
+        },
     })
 }
 

@@ -9,8 +9,9 @@
 //! | 3 | followed links ([`crate::split::columns::followed`]); a source's last line without its end is remembered |
 //! | 4 | evidence; files that are no logs are looked at once more for it |
 //! | 5 | exports: the run that brought a session, the time of its negotiations, the hashes of the rows of its events |
+//! | 6 | where the rows of events lie |
 //!
-//! What sessions of before layout 5 lack is read as not known.
+//! What sessions of before layouts 5 and 6 lack is read as not known.
 
 use std::path::Path;
 
@@ -33,7 +34,9 @@ pub(crate) const OLDEST_LAYOUT: i64 = 2;
 pub(crate) fn migrate(connection: &mut Connection, store: &Path, found: i64) -> Result<(), StoreError> {
     let folder = store.join("splits");
     let transaction = connection.transaction()?;
-    transaction.execute_batch("ALTER TABLE splits ADD COLUMN newest_run INTEGER NOT NULL DEFAULT 0")?;
+    if found < 5 {
+        transaction.execute_batch("ALTER TABLE splits ADD COLUMN newest_run INTEGER NOT NULL DEFAULT 0")?;
+    }
     if found < 3 {
         transaction.execute_batch(
             "ALTER TABLE sources ADD COLUMN provisional INTEGER NOT NULL DEFAULT 0;

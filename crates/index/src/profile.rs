@@ -155,7 +155,7 @@ fn row(from: &mut Decoder<'_>) -> Option<Option<RowMark>> {
     if from.byte()? == 0 {
         return Some(None);
     }
-    Some(Some(RowMark { sequence: 0, hash: u64::from_le_bytes(from.array()?) }))
+    Some(Some(RowMark { sequence: 0, hash: u64::from_le_bytes(from.array()?), place: None }))
 }
 
 /// Reads what [`put_profile`] wrote: a session that has nothing but what its profile says. Negotiations come from their

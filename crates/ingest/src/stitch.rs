@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use rustc_hash::FxHashMap;
 use smtplog::{
     Session, SessionId, SourceSpan, Stream, Timestamp,
-    fragment::{REBUILT_IDLE_MS, Span},
+    fragment::{REBUILT_IDLE_MS, Span, Stretch},
 };
 
 use crate::{
@@ -298,7 +298,15 @@ impl Group {
         self.span.is_complete() && !self.parts.iter().any(|part| part.provisional)
     }
 
-    /// Where the rows lie: parts of one source that follow one another are one stretch.
+    /// The rows, each with the place of its source among `sources`.
+    pub(crate) fn stretches(&self, sources: &[SourceSpan]) -> Vec<Stretch<'_>> {
+        let place = |part: &Part| sources.iter().position(|source| source.identity == part.identity.0);
+        let source = |part| place(part).and_then(|place| u32::try_from(place).ok()).unwrap_or(u32::MAX);
+        let parts = self.parts.iter();
+        parts.map(|part| Stretch { rows: &part.rows, offset: part.offset, source: source(part) }).collect()
+    }
+
+    /// Where the rows lie: parts of one source that follow one another are one span.
     pub(crate) fn sources(&self) -> Vec<SourceSpan> {
         let mut spans: Vec<SourceSpan> = Vec::new();
         for part in &self.parts {

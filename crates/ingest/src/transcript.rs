@@ -16,7 +16,7 @@ use smtplog::{
     Direction, Role, Session, SessionId, SourceSpan, Timestamp,
     assemble::Assembler,
     formats::{Columns, LogFormat},
-    fragment::{self, Row, Span},
+    fragment::{self, Row, Span, Stretch},
     reader::Fragments,
     record::Event,
 };
@@ -314,7 +314,8 @@ impl Transcript {
         let Some(span) = self.rows.iter().map(|row| row.span).reduce(|span, next| span.joined(&next)) else {
             return false;
         };
-        let parts: Vec<&[u8]> = self.rows.iter().map(|row| &row.compact[..]).collect();
+        let rows = self.rows.iter();
+        let parts: Vec<Stretch<'_>> = rows.map(|row| Stretch { rows: &row.compact, offset: 0, source: 0 }).collect();
         let again = Assembler::default().session(&session.stream, session.session, &span, &parts);
         (again.records, again.rows_hash) == (session.records, session.rows_hash)
     }

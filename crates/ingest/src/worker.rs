@@ -226,8 +226,8 @@ impl<S: Sink> Worker<S> {
     fn deliver_fragment(&mut self, fragment: Fragment, reading: &Reading<'_>, line_end: LineEnd) -> Option<Vec<u8>> {
         let is_continuation = || reading.open_before.contains(&fragment.session);
         if fragment.span.is_complete() && line_end == LineEnd::There && !is_continuation() {
-            let mut session =
-                self.assembler.session(reading.stream, fragment.session, &fragment.span, &[&fragment.rows]);
+            let rows = [fragment.stretch(0)];
+            let mut session = self.assembler.session(reading.stream, fragment.session, &fragment.span, &rows);
             session.sources.push(SourceSpan {
                 file: Arc::clone(reading.file),
                 identity: reading.identity.0,
@@ -272,9 +272,9 @@ impl<S: Sink> Worker<S> {
     /// A group of joined parts; handed back if it stays open.
     pub(crate) fn deliver(&mut self, group: Group, fate: Fate) -> Option<IncompleteSession> {
         let first = group.parts.first()?;
-        let rows: Vec<&[u8]> = group.parts.iter().map(|part| &part.rows[..]).collect();
-        let mut session = self.assembler.session(&first.stream, first.session, &group.span, &rows);
-        session.sources = group.sources();
+        let sources = group.sources();
+        let mut session = self.assembler.session(&first.stream, first.session, &group.span, &group.stretches(&sources));
+        session.sources = sources;
         if group.is_whole() {
             self.whole(session);
             return None;

@@ -3,16 +3,17 @@
 //! A session may cross files, blocks and nights. What is kept of it until it is whole is its rows in a compact form,
 //! so that joining is appending and a joined session cannot differ from one read in one go (CONTRACT 2):
 //! ```text
-//! connector u16 | local u8 | remote u8 | time i64 | sequence u32 | data u32 | context u32 | event u8 | texts
+//! connector u16 | local u8 | remote u8 | offset u32 | time i64 | sequence u32 | data u32 | context u32 | event u8 | texts
 //! ```
 //! all little endian; the texts are data, context, connector, local, remote. Connector and endpoints are written where
-//! they change, which is mostly once. What does not depend on the rows before, from the time to the context, is one
-//! stretch, so that it can be hashed as one.
+//! they change, which is mostly once. The offset is where the row begins in its source, in decompressed bytes, of which
+//! the upper half follows from where the fragment begins ([`Stretch`]). What does not depend on the rows before nor on
+//! the place, from the time to the context, is in one piece, so that it can be hashed as one.
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
-    RowMark, SessionId, Timestamp,
+    RowMark, RowPlace, SessionId, Timestamp,
     record::{Event, Record},
 };
 
@@ -173,9 +174,34 @@ impl Span {
     }
 }
 
+/// Rows of a session that lie in one source, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct Stretch<'a> {
+    /// The rows in their compact form.
+    pub rows: &'a [u8],
+    /// Decompressed offset of the first row.
+    pub offset: u64,
+    /// The source's place among those of the session.
+    pub source: u32,
+}
+
+impl Stretch<'_> {
+    /// Where one of the rows lies, if that was kept. Rows of one session that lie together are less than 4 GiB apart.
+    pub(crate) fn place(&self, row: &Row<'_>) -> Option<RowPlace> {
+        let behind = row.offset?.wrapping_sub(self.offset as u32);
+        Some(RowPlace { source: self.source, offset: self.offset + u64::from(behind) })
+    }
+}
+
+/// The offset of a row of which it was not kept. A row that has this number all the same is not found by it, and that
+/// is all.
+const OFFSET_UNKNOWN: u32 = u32::MAX;
+
 /// One row of a fragment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row<'a> {
+    /// The lower half of its decompressed offset, where that was kept; see [`Stretch`].
+    offset: Option<u32>,
     /// When it was logged.
     pub time: Timestamp,
     /// Its number within the session.
@@ -210,9 +236,9 @@ impl<'a> Row<'a> {
         xxh3_64(&self.own[ROW_CONTENT..])
     }
 
-    /// The row and the hash of its content.
-    pub(crate) fn mark(&self) -> RowMark {
-        RowMark { sequence: self.sequence, hash: self.content_hash() }
+    /// The row's number, the hash of its content, and its place in the stretch that it was read from.
+    pub(crate) fn mark(&self, stretch: &Stretch<'_>) -> RowMark {
+        RowMark { sequence: self.sequence, hash: self.content_hash(), place: stretch.place(self) }
     }
 
     /// The hash of this row and those before it, whose hash is `before`. Connector and endpoints are left out, because
@@ -226,8 +252,10 @@ impl<'a> Row<'a> {
 /// Where in [`Row::own`] the content begins: after time and sequence.
 const ROW_CONTENT: usize = 8 + 4;
 
-/// Bytes of a row's fixed part.
-const ROW_HEAD: usize = 2 + 1 + 1 + 8 + 4 + 4 + 4 + 1;
+/// Where in a row its offset stands, where what is hashed begins, and where the texts do.
+const ROW_OFFSET: usize = 2 + 1 + 1;
+const ROW_OWN: usize = ROW_OFFSET + 4;
+const ROW_HEAD: usize = ROW_OWN + 8 + 4 + 4 + 4 + 1;
 
 /// What is known of a row's endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -261,9 +289,14 @@ impl Fragment {
         Fragment { session, span, source, offset, end, rows, last_local: (0, 0), last_remote: (0, 0) }
     }
 
-    /// Appends a row that ends at decompressed offset `end`.
+    /// The rows, which lie in the source that is at this place among those of the session.
+    pub fn stretch(&self, source: u32) -> Stretch<'_> {
+        Stretch { rows: &self.rows, offset: self.offset, source }
+    }
+
+    /// Appends a row at this decompressed offset and of this length.
     #[inline(always)]
-    pub(crate) fn push(&mut self, record: &Record<'_>, endpoints: Endpoints, end: u64) {
+    pub(crate) fn push(&mut self, record: &Record<'_>, endpoints: Endpoints, (offset, length): (u64, u64)) {
         let span = &mut self.span;
         if span.records > 0 {
             let gap = record.sequence - span.last_sequence;
@@ -281,14 +314,14 @@ impl Fragment {
             }
             Event::Sent | Event::Received => span.only_information = false,
         }
-        self.end = end;
-        self.append(record, endpoints);
+        self.end = offset + length;
+        self.append(record, endpoints, offset as u32);
     }
 
     /// Appends a row of a log without session ids, whose number means nothing.
-    pub(crate) fn push_rebuilt(&mut self, record: &Record<'_>, row: Rebuilt, end: u64) {
+    pub(crate) fn push_rebuilt(&mut self, record: &Record<'_>, row: Rebuilt, position: (u64, u64)) {
         let before = self.span.rebuilt;
-        self.push(record, Endpoints::Any, end);
+        self.push(record, Endpoints::Any, position);
         let span = &mut self.span;
         span.rebuilt = Some(before.map_or(row, |before| before.followed_by(row)));
         span.repeated = 0;
@@ -296,20 +329,21 @@ impl Fragment {
     }
 
     #[inline(always)]
-    fn append(&mut self, record: &Record<'_>, endpoints: Endpoints) {
+    fn append(&mut self, record: &Record<'_>, endpoints: Endpoints, offset: u32) {
         let start = self.rows.len();
         let mut head = [0; ROW_HEAD];
-        head[4..12].copy_from_slice(&record.time.0.to_le_bytes());
-        head[12..16].copy_from_slice(&record.sequence.to_le_bytes());
-        head[16..20].copy_from_slice(&(record.data.raw.len() as u32).to_le_bytes());
-        head[20..24].copy_from_slice(&(record.context.raw.len() as u32).to_le_bytes());
-        head[24] = record.event as u8;
+        head[4..8].copy_from_slice(&offset.to_le_bytes());
+        head[8..16].copy_from_slice(&record.time.0.to_le_bytes());
+        head[16..20].copy_from_slice(&record.sequence.to_le_bytes());
+        head[20..24].copy_from_slice(&(record.data.raw.len() as u32).to_le_bytes());
+        head[24..28].copy_from_slice(&(record.context.raw.len() as u32).to_le_bytes());
+        head[28] = record.event as u8;
         self.rows.extend_from_slice(&head);
         let data_len = record.data.append_to(&mut self.rows);
         let context_len = record.context.append_to(&mut self.rows);
         if record.data.doubled || record.context.doubled {
-            self.rows[start + 16..start + 20].copy_from_slice(&(data_len as u32).to_le_bytes());
-            self.rows[start + 20..start + 24].copy_from_slice(&(context_len as u32).to_le_bytes());
+            self.rows[start + 20..start + 24].copy_from_slice(&(data_len as u32).to_le_bytes());
+            self.rows[start + 24..start + 28].copy_from_slice(&(context_len as u32).to_le_bytes());
         }
         if start == 0 {
             let connector = record.connector.bytes();
@@ -341,6 +375,24 @@ fn append_changed(rows: &mut Vec<u8>, last: &mut (u32, u8), endpoint: &[u8]) -> 
     Some(endpoint.len() as u8)
 }
 
+/// Rows that were written when they had no offsets, in the form that they have now. Bytes that are no rows end them.
+pub fn without_offsets(mut compact: &[u8]) -> Vec<u8> {
+    const HEAD: usize = ROW_HEAD - 4;
+    let mut rows = Vec::with_capacity(compact.len() + compact.len() / 8);
+    while let Some((head, rest)) = compact.split_first_chunk::<HEAD>() {
+        let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]) as usize;
+        let endpoints = usize::from(head[2]) + usize::from(head[3]);
+        let texts = word(16) + word(20) + usize::from(u16::from_le_bytes([head[0], head[1]])) + endpoints;
+        let Some((texts, rest)) = rest.split_at_checked(texts) else { break };
+        rows.extend_from_slice(&head[..ROW_OFFSET]);
+        rows.extend_from_slice(&OFFSET_UNKNOWN.to_le_bytes());
+        rows.extend_from_slice(&head[ROW_OFFSET..]);
+        rows.extend_from_slice(texts);
+        compact = rest;
+    }
+    rows
+}
+
 /// The rows in a fragment's compact form, in order. Bytes that are no rows end the iteration.
 pub fn rows(mut compact: &[u8]) -> impl Iterator<Item = Row<'_>> {
     std::iter::from_fn(move || {
@@ -354,14 +406,15 @@ pub fn rows(mut compact: &[u8]) -> impl Iterator<Item = Row<'_>> {
 fn first_row(compact: &[u8]) -> Option<(Row<'_>, &[u8])> {
     let (head, rest) = compact.split_first_chunk::<ROW_HEAD>()?;
     let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-    let time = i64::from_le_bytes([head[4], head[5], head[6], head[7], head[8], head[9], head[10], head[11]]);
-    let (data, rest) = rest.split_at_checked(word(16) as usize)?;
-    let (context, rest) = rest.split_at_checked(word(20) as usize)?;
-    let own = &compact[4..ROW_HEAD + data.len() + context.len()];
+    let time = i64::from_le_bytes([head[8], head[9], head[10], head[11], head[12], head[13], head[14], head[15]]);
+    let (data, rest) = rest.split_at_checked(word(20) as usize)?;
+    let (context, rest) = rest.split_at_checked(word(24) as usize)?;
+    let own = &compact[ROW_OWN..ROW_HEAD + data.len() + context.len()];
     let (connector, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([head[0], head[1]])))?;
     let (local, rest) = rest.split_at_checked(usize::from(head[2]))?;
     let (remote, rest) = rest.split_at_checked(usize::from(head[3]))?;
-    let event = Event::from_byte(head[24])?;
-    let row = Row { time: Timestamp(time), sequence: word(12), event, connector, local, remote, data, context, own };
-    Some((row, rest))
+    let event = Event::from_byte(head[28])?;
+    let offset = Some(word(ROW_OFFSET)).filter(|&offset| offset != OFFSET_UNKNOWN);
+    let (time, sequence) = (Timestamp(time), word(16));
+    Some((Row { offset, time, sequence, event, connector, local, remote, data, context, own }, rest))
 }

@@ -442,6 +442,7 @@ mod tests {
             time: Timestamp(1_709_272_807_100),
             sequence: 17,
             row_hash: 0,
+            row_place: None,
             side: ReplySide::Remote,
             code: 550,
             status: text("5.7.64"),

@@ -25,7 +25,8 @@ mod time;
 pub use reply_certificate::reply_certificate_name;
 pub use session::{
     Auth, AuthOutcome, Confidence, Message, MessageOutcome, Negotiation, NegotiationRows, NegotiationVerb, Peer,
-    ProxyKind, ProxyLink, ProxyRole, Reply, ReplySide, RowMark, Session, SessionId, SourceSpan, Text, Tls, TlsOutcome,
+    ProxyKind, ProxyLink, ProxyRole, Reply, ReplySide, RowMark, RowPlace, Session, SessionId, SourceSpan, Text, Tls,
+    TlsOutcome,
 };
 pub use stream::{Direction, Role, Stream};
 pub use thumbprint::{Thumbprint, hex_digits_of_paste};

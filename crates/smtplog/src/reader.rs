@@ -111,7 +111,7 @@ impl Fragments {
         self.hours.kept(record.time);
         let slot = self.slot(record, offset);
         let Some(fragment) = &mut self.slots[slot as usize] else { return };
-        fragment.push(record, endpoints, offset + length);
+        fragment.push(record, endpoints, (offset, length));
         if fragment.is_ended_or_cut(&mut self.counts) {
             self.finish(record.session, slot);
         }
@@ -132,7 +132,7 @@ impl Fragments {
             None => self.open_slot(record, offset),
         };
         let Some(fragment) = &mut self.slots[slot as usize] else { return };
-        fragment.push_rebuilt(record, row, offset + length);
+        fragment.push_rebuilt(record, row, (offset, length));
         if fragment.is_ended_or_cut(&mut self.counts) {
             self.finish(record.session, slot);
         }

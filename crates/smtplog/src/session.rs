@@ -171,7 +171,8 @@ pub struct NegotiationRows {
     pub presented: Option<RowMark>,
     /// The row with that of the certificate that the other side showed.
     pub received: Option<RowMark>,
-    /// The row that says that TLS succeeded, or failed; `None` if only what follows tells.
+    /// The row that says that TLS succeeded, or failed; if only what follows tells that it succeeded, the row that began
+    /// the negotiation.
     pub outcome: Option<RowMark>,
 }
 
@@ -182,6 +183,17 @@ pub struct RowMark {
     pub sequence: u32,
     /// Hash of its content, see [`Row::content_hash`](crate::fragment::Row::content_hash).
     pub hash: u64,
+    /// Where it lies; not known of sessions that a store has from before it kept that.
+    pub place: Option<RowPlace>,
+}
+
+/// Where a row lies.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct RowPlace {
+    /// The source, by its place in [`Session::sources`].
+    pub source: u32,
+    /// Where the row begins there, in decompressed bytes.
+    pub offset: u64,
 }
 
 /// Who gave a reply.
@@ -203,6 +215,8 @@ pub struct Reply {
     /// Hash of the content of its first row, see [`Row::content_hash`](crate::fragment::Row::content_hash); 0 in a store
     /// from before it was kept.
     pub row_hash: u64,
+    /// Where that row lies.
+    pub row_place: Option<RowPlace>,
     /// Who gave it.
     pub side: ReplySide,
     /// The three-digit code.

@@ -163,6 +163,7 @@ fn refused(attempt: &Attempt, path: &Path) -> Option<Refused> {
         time,
         sequence: 0,
         row_hash: 0,
+        row_place: None,
         side: ReplySide::Remote,
         code: attempt.code.or_else(|| code_of(attempt.status.as_deref()?))?,
         status: attempt.status.as_deref().map(Into::into),

@@ -53,6 +53,9 @@ pub(crate) fn refused() -> Vec<String> {
     .collect()
 }
 
+/// Where sessions begin in their log.
+const OFFSET: u64 = 512;
+
 /// A session of rows `event,data,context`, numbered from `first`.
 pub(crate) fn session(direction: Direction, first: u32, rows: &[String]) -> (Session, Vec<Certificate>) {
     let row = |(at, row): (usize, &String)| {
@@ -65,18 +68,18 @@ pub(crate) fn session(direction: Direction, first: u32, rows: &[String]) -> (Ses
     let log: String = rows.iter().enumerate().map(row).collect();
     let mut fragments = Fragments::default();
     fragments.begin(0);
-    Exchange.read(&mut Columns::STANDARD.clone(), log.as_bytes(), 0, &mut fragments);
+    Exchange.read(&mut Columns::STANDARD.clone(), log.as_bytes(), OFFSET, &mut fragments);
     let ended = fragments.end();
     assert_eq!(ended.rejected, 0);
     let fragment = fragments.drain_finished().next().unwrap();
     let stream = Arc::new(Stream { server: "EX001".into(), role: Role::Hub, direction });
     let mut assembler = Assembler::default();
-    let mut session = assembler.session(&stream, fragment.session, &fragment.span, &[&fragment.rows]);
+    let mut session = assembler.session(&stream, fragment.session, &fragment.span, &[fragment.stretch(0)]);
     session.sources.push(SourceSpan {
         file: "EX001/SmtpSend/SEND2024030106-1.LOG.zst".into(),
         identity: [7; 32],
-        offset: 512,
-        length: 4_096,
+        offset: OFFSET,
+        length: fragment.end - OFFSET,
     });
     (session, assembler.into_certificates())
 }

@@ -362,6 +362,7 @@ pub(crate) fn reply_of(class: &ReplyClass<'_>) -> Reply {
         time: Timestamp(0),
         sequence: 0,
         row_hash: 0,
+        row_place: None,
         side: class.side,
         code: class.code,
         status: class.status.map(Text::from),

@@ -11,6 +11,7 @@
 pub(crate) mod bundle;
 pub(crate) mod columns;
 pub(crate) mod dictionaries;
+mod places;
 pub(crate) mod read;
 pub(crate) mod record;
 mod records;

@@ -10,7 +10,10 @@ use smtplog::{
     Session, SessionId, SourceSpan, Text, Timestamp,
 };
 
-use super::dictionaries::{Builders, Dictionaries};
+use super::{
+    dictionaries::{Builders, Dictionaries},
+    places,
+};
 use crate::codec::{Decoder, put_number, put_signed, put_text};
 
 /// What the columns hold of a session.
@@ -54,7 +57,8 @@ pub(crate) fn encode(session: &Session, builders: &mut Builders, numbers: &mut N
     numbers.clear();
     out.clear();
     numbers.profile = builders.profile(session);
-    put_times(out, session);
+    let is_placed = places::are_known(session);
+    put_times(out, session, is_placed);
     put_number(out, session.records);
     put_number(out, session.repeated_sequences);
     put_number(out, session.tarpit_ms);
@@ -75,6 +79,9 @@ pub(crate) fn encode(session: &Session, builders: &mut Builders, numbers: &mut N
     put_number(out, session.messages.len() as u64);
     session.messages.iter().for_each(|message| put_message(out, message, builders, numbers));
     put_rest(out, session, builders, numbers);
+    if is_placed {
+        places::put(out, session);
+    }
 }
 
 /// How the first byte of a record says when the session ended: with its last row, never, or at a time that follows.
@@ -89,6 +96,9 @@ const ENDED_BITS: u8 = 3;
 /// Set in the first byte where negotiations have their times and refusals the hashes of their rows, which they have since
 /// layout 5.
 const MARKED: u8 = 1 << 4;
+
+/// Set in the first byte where the places of these rows stand at the record's end, as they have since layout 6.
+const PLACED: u8 = 1 << 5;
 
 fn confidence_bits(rebuilt: Option<Confidence>) -> u8 {
     match rebuilt {
@@ -106,10 +116,11 @@ fn confidence(first_byte: u8) -> Option<Confidence> {
     }
 }
 
-fn put_times(out: &mut Vec<u8>, session: &Session) {
+fn put_times(out: &mut Vec<u8>, session: &Session, is_placed: bool) {
     // The `-` row is the last one nearly always.
     let ended = session.ended.map_or(ENDED_NEVER, |ended| if ended == session.last { ENDED_LAST } else { ENDED_ELSE });
-    out.push(ended | confidence_bits(session.rebuilt) | MARKED);
+    let placed = if is_placed { PLACED } else { 0 };
+    out.push(ended | confidence_bits(session.rebuilt) | MARKED | placed);
     if let (ENDED_ELSE, Some(time)) = (ended, session.ended) {
         put_signed(out, time.0 - session.started.0);
     }
@@ -292,7 +303,10 @@ pub(crate) fn decode(
         rebuilt: confidence(first_byte),
     };
     rest(from, &mut session, dictionaries)?;
-    Some(session)
+    if first_byte & PLACED != 0 {
+        places::read(from, &mut session)?;
+    }
+    from.is_empty().then_some(session)
 }
 
 /// The negotiations of a profile, with what only the record knows of them.
@@ -373,6 +387,7 @@ fn reply(from: &mut Decoder<'_>, is_marked: bool, columns: Columns, dictionaries
         time,
         sequence,
         row_hash,
+        row_place: None,
         side: class.side,
         code: class.code,
         status: class.status.map(Text::from),
@@ -436,7 +451,7 @@ fn rest(from: &mut Decoder<'_>, session: &mut Session, dictionaries: &Dictionari
         let (offset, length) = (from.number()?, from.number()?);
         session.sources.push(SourceSpan { file, identity, offset, length });
     }
-    from.is_empty().then_some(())
+    Some(())
 }
 
 #[cfg(test)]

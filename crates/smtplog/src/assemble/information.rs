@@ -90,7 +90,7 @@ impl<'r> State<'_, 'r> {
                 self.finish_certificate();
                 self.certificate_begins(row);
                 if let Some(thumbprint) = self.single_row(row.data) {
-                    self.show(side, thumbprint, row.mark());
+                    self.show(side, thumbprint, row.mark(&self.stretch));
                 }
             }
             CertificateRow::Subject => {
@@ -106,7 +106,7 @@ impl<'r> State<'_, 'r> {
             CertificateRow::Thumbprint => {
                 self.certificate_begins(row);
                 self.partial().thumbprint = Thumbprint::from_hex(row.data.trim_ascii());
-                self.thumbprint_row = Some(row.mark());
+                self.thumbprint_row = Some(row.mark(&self.stretch));
             }
             CertificateRow::Names => self.partial().names = row.data,
         }
@@ -178,7 +178,7 @@ impl<'r> State<'_, 'r> {
             TlsRow::Succeeded => {
                 // That it failed is the outcome, whatever another row says.
                 if known.outcome != TlsOutcome::Failed {
-                    negotiation.rows.outcome = Some(row.mark());
+                    negotiation.rows.outcome = Some(row.mark(&self.stretch));
                 }
                 let parameters = self.assembler.tls_rows.parse(context, tls::parameters);
                 let outcome = if known.outcome == TlsOutcome::Failed { TlsOutcome::Failed } else { TlsOutcome::Ok };
@@ -190,7 +190,7 @@ impl<'r> State<'_, 'r> {
                 known.domain_status = before.domain_status;
             }
             TlsRow::Failed(reason) => {
-                negotiation.rows.outcome = Some(row.mark());
+                negotiation.rows.outcome = Some(row.mark(&self.stretch));
                 known.outcome = TlsOutcome::Failed;
                 known.error = Some(Text::from_utf8_lossy(reason));
             }

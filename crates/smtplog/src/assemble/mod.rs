@@ -23,7 +23,7 @@ use crate::{
     Auth, AuthOutcome, Direction, Message, MessageOutcome, Negotiation, NegotiationRows, NegotiationVerb, ProxyKind,
     ProxyLink, ProxyRole, Reply, ReplySide, RowMark, Session, SessionId, Stream, Text, Thumbprint, Tls, TlsOutcome,
     certificate::{Certificate, CertificateSide, PartialCertificate},
-    fragment::{self, Row, Span},
+    fragment::{self, Row, Span, Stretch},
     memo::{LastText, Memo},
     record::Event,
 };
@@ -60,13 +60,16 @@ struct LastTexts {
 
 impl Assembler {
     /// The session of a key whose joined rows are `parts`, in order. `sources` are left empty for the caller to fill.
-    pub fn session(&mut self, stream: &Arc<Stream>, session: SessionId, span: &Span, parts: &[&[u8]]) -> Session {
+    pub fn session(&mut self, stream: &Arc<Stream>, session: SessionId, span: &Span, parts: &[Stretch<'_>]) -> Session {
         let mut state = State::new(self, stream, session, span);
         let mut hash = 0;
-        if span.rebuilt.is_some() {
-            hash = state.rebuilt_rows(parts);
-        } else {
-            for row in parts.iter().flat_map(|part| fragment::rows(part)) {
+        for part in parts {
+            state.stretch = *part;
+            if span.rebuilt.is_some() {
+                hash = state.rebuilt_rows(part.rows, hash);
+                continue;
+            }
+            for row in fragment::rows(part.rows) {
                 state.row(&row);
                 hash = row.chain_hash(hash);
             }
@@ -108,6 +111,8 @@ impl Assembler {
 struct State<'a, 'r> {
     assembler: &'a mut Assembler,
     session: Session,
+    /// Where the rows lie that come in now.
+    stretch: Stretch<'r>,
     /// Commands without their reply.
     pending: Commands<'r>,
     /// The code of a reply whose last line is still to come.
@@ -134,6 +139,8 @@ struct State<'a, 'r> {
     partial: Option<PartialCertificate<'r>>,
     /// The row that its thumbprint stands in.
     thumbprint_row: Option<RowMark>,
+    /// The row that began the negotiation.
+    negotiation_row: Option<RowMark>,
     /// The front end's session by its raw id, while a proxy is in force.
     via: Option<SessionId>,
     proxied_to: bool,
@@ -192,6 +199,7 @@ impl<'a, 'r> State<'a, 'r> {
             progress: mem::take(&mut assembler.progress),
             assembler,
             session,
+            stretch: Stretch { rows: b"", offset: 0, source: 0 },
             reply_code: None,
             reply_is_refusal: false,
             banner_due,
@@ -207,6 +215,7 @@ impl<'a, 'r> State<'a, 'r> {
             certificate_side: CertificateSide::Presented,
             partial: None,
             thumbprint_row: None,
+            negotiation_row: None,
             via: None,
             proxied_to: false,
             message_id: None,
@@ -272,6 +281,7 @@ impl<'a, 'r> State<'a, 'r> {
             && negotiation.tls.outcome == TlsOutcome::None
         {
             negotiation.tls.outcome = TlsOutcome::Ok;
+            negotiation.rows.outcome = self.negotiation_row;
         }
     }
 
@@ -309,6 +319,7 @@ impl<'a, 'r> State<'a, 'r> {
             received: None,
             rows: NegotiationRows::default(),
         });
+        self.negotiation_row = Some(row.mark(&self.stretch));
     }
 
     fn auth_mechanism(&mut self, line: &[u8]) {
@@ -425,6 +436,7 @@ impl<'a, 'r> State<'a, 'r> {
             time: row.time,
             sequence: row.sequence,
             row_hash: row.content_hash(),
+            row_place: self.stretch.place(row),
             side,
             code: line.code,
             status: status.map(Text::from),

@@ -60,10 +60,10 @@ fn resets(line: &[u8]) -> bool {
 }
 
 impl<'r> State<'_, 'r> {
-    /// The rows of a session of a log without session ids, and their hash.
+    /// Rows of a session of a log without session ids; `hash` is that of those before them, and then of all.
     #[inline(never)]
-    pub(super) fn rebuilt_rows(&mut self, parts: &[&'r [u8]]) -> u64 {
-        parts.iter().flat_map(|part| fragment::rows(part)).fold(0, |hash, row| {
+    pub(super) fn rebuilt_rows(&mut self, rows: &'r [u8], hash: u64) -> u64 {
+        fragment::rows(rows).fold(hash, |hash, row| {
             self.rebuilt_row(&row);
             row.chain_hash(hash)
         })

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::Assembler;
 use crate::{
-    Direction, MessageOutcome, NegotiationVerb, ProxyRole, Role, Session, Stream, TlsOutcome,
+    Direction, MessageOutcome, NegotiationVerb, ProxyRole, Role, RowPlace, Session, Stream, TlsOutcome,
     certificate::Certificate,
     formats::{Columns, LogFormat, exchange::Exchange},
-    fragment::Fragment,
+    fragment::{Fragment, Stretch},
     reader::Fragments,
 };
 
@@ -20,7 +20,7 @@ fn session(direction: Direction, rows: &[&str]) -> (Session, Vec<Certificate>) {
     assert_eq!(fragment.span.records as usize, rows.len());
     let stream = Arc::new(Stream { server: "EX1".into(), role: Role::Hub, direction });
     let mut assembler = Assembler::default();
-    let session = assembler.session(&stream, fragment.session, &fragment.span, &[&fragment.rows]);
+    let session = assembler.session(&stream, fragment.session, &fragment.span, &[fragment.stretch(0)]);
     (session, assembler.into_certificates())
 }
 
@@ -36,9 +36,14 @@ fn log(rows: &[&str]) -> Vec<String> {
 
 /// The one fragment of a log.
 fn fragment(log: &[String]) -> Fragment {
+    fragment_at(0, log)
+}
+
+/// The same of a log's part that begins at this offset.
+fn fragment_at(offset: usize, log: &[String]) -> Fragment {
     let mut fragments = Fragments::default();
     fragments.begin(0);
-    Exchange.read(&mut Columns::STANDARD.clone(), log.concat().as_bytes(), 0, &mut fragments);
+    Exchange.read(&mut Columns::STANDARD.clone(), log.concat().as_bytes(), offset as u64, &mut fragments);
     assert_eq!(fragments.end().rejected, 0);
     fragments.drain_finished().next().unwrap()
 }
@@ -253,14 +258,40 @@ fn a_send_session_that_never_connects_is_a_session() {
 
 #[test]
 fn a_cut_changes_nothing() {
-    let rows = ["+,,", "<,220 hi,", ">,EHLO a,", "<,250 b Hello [1.2.3.4],", ">,QUIT,", "<,221 bye,", "-,,Local"];
+    let rows = ["+,,", "<,220 hi,", ">,STARTTLS,", "<,220 b,", ">,MAIL FROM:<a@b>,", "<,550 no,", "-,,Local"];
     let log = log(&rows);
     let stream = Arc::new(Stream { server: "EX1".into(), role: Role::Hub, direction: Direction::Send });
     for cut in 1..rows.len() {
-        let (before, after) = (fragment(&log[..cut]), fragment(&log[cut..]));
+        let (before, after) = (fragment(&log[..cut]), fragment_at(log[..cut].concat().len(), &log[cut..]));
         let span = before.span.joined(&after.span);
-        let parts: [&[u8]; 2] = [&before.rows, &after.rows];
+        let parts = [before.stretch(0), after.stretch(0)];
         assert_eq!(Assembler::default().session(&stream, before.session, &span, &parts), sent(&rows), "{cut}");
+    }
+}
+
+#[test]
+fn rows_from_before_they_had_offsets() {
+    let rows = ["+,,", "<,220 hi,", ">,STARTTLS,", "<,550 no,", "-,,Local"];
+    let new = fragment(&log(&rows));
+    // A row's offset is the four bytes behind its first four.
+    let mut old = Vec::new();
+    let mut rest = &new.rows[..];
+    while let Some(first) = crate::fragment::rows(rest).next() {
+        let texts = [first.data, first.context, first.connector, first.local, first.remote];
+        let length = 29 + texts.iter().map(|text| text.len()).sum::<usize>();
+        old.extend([&rest[..4], &rest[8..length]].concat());
+        rest = &rest[length..];
+    }
+    assert_eq!(old.len() + 4 * rows.len(), new.rows.len());
+    let read = crate::fragment::without_offsets(&old);
+    let stream = Arc::new(Stream { server: "EX1".into(), role: Role::Hub, direction: Direction::Send });
+    let stretch = Stretch { rows: &read, offset: 9, source: 0 };
+    let mut expected = sent(&rows);
+    expected.replies[0].row_place = None;
+    assert_eq!(Assembler::default().session(&stream, new.session, &new.span, &[stretch]), expected);
+    for cut in 0..old.len() {
+        let before = crate::fragment::without_offsets(&old[..cut]);
+        assert!(read.starts_with(&before) && before.len() < read.len());
     }
 }
 
@@ -297,8 +328,31 @@ fn rows_of_events_are_found_again() {
     let data = b"550-5.7.64 TenantAttribution;";
     let head = [&(data.len() as u32).to_le_bytes()[..], &[0; 4], &[crate::record::Event::Received as u8]].concat();
     assert_eq!(hashes[12], xxhash_rust::xxh3::xxh3_64(&[&head, &data[..]].concat()));
+
+    // The place says where, in the source that has it.
+    let lines = log(&multi_line);
+    let offset = |row: usize| Some(RowPlace { source: 0, offset: lines[..row].concat().len() as u64 });
+    let places = [rows.presented, rows.received, rows.outcome].map(|mark| mark.unwrap().place);
+    assert_eq!(places, [7, 9, 10].map(offset));
+    assert_eq!(session.replies[0].row_place, offset(12));
+    let (first, second) = (fragment_at(5_000_000_000, &lines[..8]), fragment_at(70, &lines[8..]));
+    let stretches = [first.stretch(0), second.stretch(1)];
+    let span = first.span.joined(&second.span);
+    let joined = Assembler::default().session(&session.stream, session.session, &span, &stretches);
+    let place = |source, offset| Some(RowPlace { source, offset });
+    let rows = &joined.negotiations[0].rows;
+    assert_eq!(rows.presented.unwrap().place, place(0, 5_000_000_000 + lines[..7].concat().len() as u64));
+    assert_eq!(joined.replies[0].row_place, place(1, 70 + lines[8..12].concat().len() as u64));
+
     let elsewhere = sent(&[&["*,,attempting to connect"], &multi_line[..]].concat());
     assert_eq!(elsewhere.negotiations[0].rows.presented.map(|mark| mark.hash), Some(hashes[7]));
+
+    // What only follows tells of, the first row stands for.
+    let implied = [&multi_line[..10], &[">,EHLO a,"]].concat();
+    let outcome = sent(&implied).negotiations[0].rows.outcome.unwrap();
+    assert_eq!((outcome.sequence, outcome.hash, outcome.place), (1, hashes[1], offset(1)));
+    let later = [&multi_line[..10], &[">,EHLO a,"], &multi_line[10..11]].concat();
+    assert_eq!(sent(&later).negotiations[0].rows.outcome.map(|mark| mark.sequence), Some(11));
 
     // A failure is the outcome, whatever a row before it said.
     let failed = sent(&[

@@ -218,7 +218,7 @@ fn sessions(direction: Direction, log: &str) -> Vec<Session> {
     assert_eq!(counts.rejected, 0);
     fragments.sort_by_key(|fragment| fragment.offset);
     let mut assembler = Assembler::default();
-    let session = |one: &Fragment| assembler.session(&stream, one.session, &one.span, &[&one.rows]);
+    let session = |one: &Fragment| assembler.session(&stream, one.session, &one.span, &[one.stretch(0)]);
     fragments.iter().map(session).collect()
 }
 
