@@ -7,7 +7,7 @@ use smtplog::{
 };
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::{Field, Finding, SessionView};
+use crate::{CertificateFacts, Field, Finding, SessionView};
 
 /// What an event tells of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -124,6 +124,17 @@ pub struct Event<'a> {
     pub received: Option<Thumbprint>,
     /// The finding.
     pub finding: Option<&'a Finding>,
+    /// What is known of the two certificates.
+    pub facts: Facts<'a>,
+}
+
+/// What is known of the certificates of an event.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Facts<'a> {
+    /// The one that the other side saw.
+    pub presented: Option<&'a CertificateFacts>,
+    /// The one that the other side showed.
+    pub received: Option<&'a CertificateFacts>,
 }
 
 impl<'a> Event<'a> {
@@ -138,6 +149,10 @@ impl<'a> Event<'a> {
         events.extend(session.replies.iter().map(|reply| refused(view, reply)));
         events.sort_by_key(|event| event.row.map_or(0, |row| row.sequence));
         events.push(ended(view));
+        for event in &mut events {
+            let known = |thumbprint: Option<Thumbprint>| view.certificates.get(thumbprint?);
+            event.facts = Facts { presented: known(event.presented), received: known(event.received) };
+        }
         give_ids(&mut events, secret);
         events
     }
@@ -156,6 +171,7 @@ impl<'a> Event<'a> {
             presented: finding.presented,
             received: None,
             finding: Some(finding),
+            facts: Facts { presented: finding.certificate.as_ref(), received: None },
         }
     }
 
@@ -203,6 +219,7 @@ fn negotiated<'a>(view: &'a SessionView<'a>, negotiation: &'a Negotiation, event
         presented,
         received,
         finding: None,
+        facts: Facts::default(),
     };
     if presented.is_some() {
         events.push(event(Kind::CertificatePresented, rows.presented, *presented, None));
@@ -232,6 +249,7 @@ fn refused<'a>(view: &'a SessionView<'a>, reply: &'a Reply) -> Event<'a> {
         presented: reply.presented.or_else(|| view.via(reply.presented_via?)),
         received: reply.received,
         finding: None,
+        facts: Facts::default(),
     }
 }
 
@@ -249,6 +267,7 @@ fn ended<'a>(view: &'a SessionView<'a>) -> Event<'a> {
         presented: session.presented(),
         received: session.received(),
         finding: None,
+        facts: Facts::default(),
     }
 }
 

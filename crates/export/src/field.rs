@@ -503,36 +503,18 @@ impl Event<'_> {
             | Field::PresentedSerial
             | Field::PresentedNames
             | Field::PresentedNotBefore
-            | Field::PresentedNotAfter => self.of_certificate(field, self.presented),
+            | Field::PresentedNotAfter => of_certificate(self.facts.presented, field),
             Field::ReceivedSubject
             | Field::ReceivedIssuer
             | Field::ReceivedSerial
             | Field::ReceivedNames
             | Field::ReceivedNotBefore
-            | Field::ReceivedNotAfter => self.of_certificate(field, self.received),
+            | Field::ReceivedNotAfter => of_certificate(self.facts.received, field),
             _ => match (self.finding, self.view) {
                 (Some(finding), _) => of_finding(finding, field),
                 (None, Some(view)) => self.of_session_field(view, field),
                 (None, None) => Value::None,
             },
-        }
-    }
-
-    fn of_certificate(&self, field: Field, thumbprint: Option<Thumbprint>) -> Value<'_> {
-        let known = match (self.view, self.finding) {
-            (Some(view), _) => thumbprint.and_then(|thumbprint| view.certificates.get(thumbprint)),
-            (None, finding) => finding.and_then(|finding| finding.certificate.as_ref()),
-        };
-        let Some(CertificateFacts { subject, issuer, serial, names, not_before, not_after }) = known else {
-            return Value::None;
-        };
-        match field {
-            Field::PresentedSubject | Field::ReceivedSubject => Value::known(subject),
-            Field::PresentedIssuer | Field::ReceivedIssuer => Value::known(issuer),
-            Field::PresentedSerial | Field::ReceivedSerial => Value::known(serial),
-            Field::PresentedNames | Field::ReceivedNames => Value::list(names.iter().map(|name| name.as_str().into())),
-            Field::PresentedNotBefore | Field::ReceivedNotBefore => Value::time(*not_before),
-            _ => Value::time(*not_after),
         }
     }
 
@@ -552,10 +534,7 @@ impl Event<'_> {
             Field::RemotePort => view.remote.port.map_or(Value::None, Value::number),
             Field::RemoteName => Value::option(session.remote_name.as_deref()),
             Field::Helo => Value::option(session.helo.as_deref()),
-            Field::EgressIp => {
-                let is_address = |address: &&str| address.parse::<std::net::IpAddr>().is_ok();
-                Value::option(session.egress_ip.as_deref().filter(is_address))
-            }
+            Field::EgressIp => Value::option(view.egress_ip),
             Field::Sequence => self.row.map_or(Value::None, |row| Value::number(row.sequence)),
             Field::RowHash => match self.row {
                 Some(row) if row.hash != 0 => Value::Hash(row.hash),
@@ -643,6 +622,20 @@ impl Event<'_> {
         }
         let all: &[Text] = self.message.map_or(&[], |message| &message.to);
         Value::list(all.iter().map(|to| to.as_str().into()))
+    }
+}
+
+fn of_certificate<'a>(facts: Option<&'a CertificateFacts>, field: Field) -> Value<'a> {
+    let Some(CertificateFacts { subject, issuer, serial, names, not_before, not_after }) = facts else {
+        return Value::None;
+    };
+    match field {
+        Field::PresentedSubject | Field::ReceivedSubject => Value::known(subject),
+        Field::PresentedIssuer | Field::ReceivedIssuer => Value::known(issuer),
+        Field::PresentedSerial | Field::ReceivedSerial => Value::known(serial),
+        Field::PresentedNames | Field::ReceivedNames => Value::list(names.iter().map(|name| name.as_str().into())),
+        Field::PresentedNotBefore | Field::ReceivedNotBefore => Value::time(*not_before),
+        _ => Value::time(*not_after),
     }
 }
 

@@ -26,7 +26,7 @@ mod table;
 mod view;
 
 pub use certificates::{CertificateFacts, Certificates};
-pub use event::{Event, EventId, Kind};
+pub use event::{Event, EventId, Facts, Kind};
 pub use field::{Field, FieldType, Value};
 pub use finding::Finding;
 pub use redact::{Redaction, RedactionKey, Secret};

@@ -6,7 +6,7 @@
 //! ```
 //! What an event lacks is left out, and so is an object that would be empty, and a list of one that would be.
 
-use crate::{Event, Field, Value, json};
+use crate::{Event, Field, Kind, Value, json};
 
 /// Where the value of a key comes from.
 #[derive(Clone, Copy)]
@@ -19,6 +19,8 @@ pub(crate) enum Take {
     Number(i64),
     /// From a field that is a time, in milliseconds since 1970.
     Millis(Field),
+    /// It follows from the event's kind.
+    OfKind(fn(Kind) -> Value<'static>),
     /// It follows from the event.
     With(for<'e> fn(&'e Event<'_>) -> Value<'e>),
     /// It follows from the event, and is no single value: whatever is appended; nothing if it returns false.
@@ -36,9 +38,23 @@ impl Take {
                 Value::Time(time) => Value::Long(time.0),
                 _ => Value::None,
             },
+            Take::OfKind(value) => value(event.kind),
             Take::With(value) => value(event),
             Take::Put(_) => Value::None,
         }
+    }
+
+    /// The value of all events of a kind, if they all have the same; and whether they can have any.
+    fn of_kind(&self, kind: Kind) -> (Option<Value<'static>>, bool) {
+        let value = match self {
+            Take::Const(text) => Value::text(text),
+            Take::Number(number) => Value::Long(*number),
+            Take::OfKind(value) => value(kind),
+            Take::Field(field) | Take::Millis(field) => return (None, field.is_of(kind)),
+            Take::With(_) | Take::Put(_) => return (None, true),
+        };
+        let is_there = value != Value::None;
+        (Some(value), is_there)
     }
 
     /// Appends the value as JSON; false, and nothing of use appended, if there is none.
@@ -55,17 +71,22 @@ pub(crate) type Line = (&'static str, Take);
 
 /// A mapping table, arranged for writing.
 pub(crate) struct Template {
-    nodes: Vec<Node>,
+    /// For each kind what its events can have.
+    of_kinds: Vec<Vec<Node>>,
 }
 
+#[derive(Clone)]
 struct Node {
     /// `"key":`.
     key: Vec<u8>,
     what: What,
 }
 
+#[derive(Clone)]
 enum What {
     Take(Take),
+    /// It is always the same.
+    Literal(Vec<u8>),
     Object(Vec<Node>),
     /// A list of one object.
     List(Vec<Node>),
@@ -78,15 +99,37 @@ impl Template {
         for (path, take) in lines {
             insert(&mut nodes, path, *take);
         }
-        Template { nodes }
+        Template { of_kinds: Kind::ALL.iter().map(|kind| of_kind(&nodes, *kind)).collect() }
     }
 
     /// Appends the object of an event.
     pub(crate) fn put(&self, event: &Event<'_>, out: &mut Vec<u8>) {
         out.push(b'{');
-        put_nodes(&self.nodes, event, out);
+        put_nodes(self.of_kinds.get(event.kind as usize).map_or(&[], Vec::as_slice), event, out);
         out.push(b'}');
     }
+}
+
+/// What is left of some keys for events of a kind, in the same order: half of a table is for others.
+fn of_kind(nodes: &[Node], kind: Kind) -> Vec<Node> {
+    let left = |node: &Node| {
+        let what = match &node.what {
+            What::Object(inner) => What::Object(Some(of_kind(inner, kind)).filter(|inner| !inner.is_empty())?),
+            What::List(inner) => What::List(Some(of_kind(inner, kind)).filter(|inner| !inner.is_empty())?),
+            What::Take(take) => match take.of_kind(kind) {
+                (_, false) => return None,
+                (None, true) => What::Take(*take),
+                (Some(value), true) => {
+                    let mut text = Vec::new();
+                    json::put_value(&mut text, &value);
+                    What::Literal(text)
+                }
+            },
+            What::Literal(text) => What::Literal(text.clone()),
+        };
+        Some(Node { key: node.key.clone(), what })
+    };
+    nodes.iter().filter_map(left).collect()
 }
 
 fn insert(nodes: &mut Vec<Node>, path: &'static str, take: Take) {
@@ -123,6 +166,10 @@ fn put_nodes(nodes: &[Node], event: &Event<'_>, out: &mut Vec<u8>) -> bool {
         out.extend_from_slice(&node.key);
         let is_there = match &node.what {
             What::Take(take) => take.put(event, out),
+            What::Literal(text) => {
+                out.extend_from_slice(text);
+                true
+            }
             What::Object(inner) => put_within(b"{", inner, b"}", event, out),
             What::List(inner) => put_within(b"[{", inner, b"}]", event, out),
         };

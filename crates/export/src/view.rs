@@ -1,5 +1,7 @@
 //! A session as events look at it: what several of them say is worked out once.
 
+use std::net::IpAddr;
+
 use smtplog::{Session, SessionId, Thumbprint};
 
 use crate::Certificates;
@@ -27,6 +29,8 @@ pub struct SessionView<'a> {
     pub(crate) certificates: &'a Certificates,
     pub(crate) local: Endpoint<'a>,
     pub(crate) remote: Endpoint<'a>,
+    /// The address that the remote saw, if it is one.
+    pub(crate) egress_ip: Option<&'a str>,
 }
 
 impl<'a> SessionView<'a> {
@@ -40,6 +44,7 @@ impl<'a> SessionView<'a> {
             certificates,
             local: Endpoint::of(session.local.as_deref()),
             remote: Endpoint::of(session.remote.as_deref()),
+            egress_ip: session.egress_ip.as_deref().filter(|address| address.parse::<IpAddr>().is_ok()),
         }
     }
 
@@ -71,7 +76,7 @@ impl<'a> Endpoint<'a> {
         };
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let host = host.split('%').next().unwrap_or(host);
-        Endpoint { ip: (host.parse::<std::net::IpAddr>().is_ok()).then_some(host), port }
+        Endpoint { ip: (host.parse::<IpAddr>().is_ok()).then_some(host), port }
     }
 }
 

@@ -29,7 +29,7 @@ use crate::{
 pub(super) struct Cef;
 
 use Field as F;
-use Take::{Const, Field as Get, With};
+use Take::{Const, Field as Get, OfKind, With};
 
 /// The mapping: key, label of a key that has none of its own, and what stands there.
 const TABLE: &[(&str, &str, Take)] = &[
@@ -37,7 +37,7 @@ const TABLE: &[(&str, &str, Take)] = &[
     ("externalId", "", Get(F::Id)),
     ("cat", "", With(category)),
     ("act", "", With(action)),
-    ("outcome", "", With(outcome)),
+    ("outcome", "", OfKind(outcome)),
     ("deviceDirection", "", With(device_direction)),
     ("app", "", Const("smtp")),
     ("proto", "", Const("TCP")),

@@ -69,6 +69,11 @@ const fn get_as(kind: FieldType, field: Field) -> Typed {
     Typed { take: Take::Field(field), kind }
 }
 
+/// What follows from the event's kind.
+const fn of_kind(kind: FieldType, value: fn(Kind) -> Value<'static>) -> Typed {
+    Typed { take: Take::OfKind(value), kind }
+}
+
 /// What follows from the event.
 const fn with(kind: FieldType, value: for<'e> fn(&'e Event<'_>) -> Value<'e>) -> Typed {
     Typed { take: Take::With(value), kind }
@@ -87,11 +92,11 @@ pub(super) const TABLE: &[(&str, Typed)] = &[
     ("@timestamp", get(F::Time)),
     ("ecs.version", always(VERSION)),
     ("event.id", get(F::Id)),
-    ("event.kind", with(Keyword, kind)),
-    ("event.category", with(Keywords, category)),
-    ("event.type", with(Keywords, type_of)),
+    ("event.kind", of_kind(Keyword, kind)),
+    ("event.category", of_kind(Keywords, category)),
+    ("event.type", of_kind(Keywords, type_of)),
     ("event.action", get(F::Kind)),
-    ("event.outcome", with(Keyword, outcome)),
+    ("event.outcome", of_kind(Keyword, outcome)),
     ("event.code", with(Keyword, code)),
     ("event.reason", with(Keyword, reason)),
     ("event.module", always("exchange")),
@@ -205,16 +210,16 @@ pub(super) const TABLE: &[(&str, Typed)] = &[
     ("exchange.smtp.amends", get(F::Amends)),
 ];
 
-fn kind<'e>(event: &'e Event<'_>) -> Value<'e> {
-    Value::text(if event.kind == Kind::Finding { "alert" } else { "event" })
+fn kind(kind: Kind) -> Value<'static> {
+    Value::text(if kind == Kind::Finding { "alert" } else { "event" })
 }
 
 fn words(words: &[&'static str]) -> Value<'static> {
     Value::List(words.iter().map(|word| Cow::Borrowed(*word)).collect())
 }
 
-fn category<'e>(event: &'e Event<'_>) -> Value<'e> {
-    words(match event.kind {
+fn category(kind: Kind) -> Value<'static> {
+    words(match kind {
         Kind::Refusal => &["email", "network"],
         Kind::SessionEnd => &["network", "session"],
         Kind::Finding => &["email", "intrusion_detection"],
@@ -222,8 +227,8 @@ fn category<'e>(event: &'e Event<'_>) -> Value<'e> {
     })
 }
 
-fn type_of<'e>(event: &'e Event<'_>) -> Value<'e> {
-    words(match event.kind {
+fn type_of(kind: Kind) -> Value<'static> {
+    words(match kind {
         Kind::CertificatePresented | Kind::CertificateReceived => &["info", "protocol"],
         Kind::TlsNegotiated | Kind::TlsFailed => &["protocol"],
         Kind::Refusal => &["info", "denied"],
@@ -232,8 +237,8 @@ fn type_of<'e>(event: &'e Event<'_>) -> Value<'e> {
     })
 }
 
-pub(super) fn outcome<'e>(event: &'e Event<'_>) -> Value<'e> {
-    match event.kind {
+pub(super) fn outcome(kind: Kind) -> Value<'static> {
+    match kind {
         Kind::TlsNegotiated => Value::text("success"),
         Kind::TlsFailed | Kind::Refusal => Value::text("failure"),
         _ => Value::None,

@@ -30,7 +30,7 @@ use crate::{
 pub(super) struct Leef;
 
 use Field as F;
-use Take::{Const, Field as Get, With};
+use Take::{Const, Field as Get, OfKind, With};
 
 /// The mapping.
 const TABLE: &[(&str, Take)] = &[
@@ -58,7 +58,7 @@ const TABLE: &[(&str, Take)] = &[
     ("server", Get(F::Server)),
     ("serverRole", Get(F::Role)),
     ("direction", Get(F::Direction)),
-    ("outcome", With(outcome)),
+    ("outcome", OfKind(outcome)),
     ("usrName", Get(F::User)), // A key of the guide, but it can be long.
     ("started", Get(F::Started)),
     ("ended", Get(F::Ended)),
