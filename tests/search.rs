@@ -176,8 +176,16 @@ proptest! {
 }
 
 /// The fields that are counted by in the test below, as a reader of CONTRACT 4 and 5 would tell their values.
-const COUNTED: [Field; 7] =
-    [Field::Server, Field::Connector, Field::Presented, Field::ServerCert, Field::Status, Field::Code, Field::Helo];
+const COUNTED: [Field; 8] = [
+    Field::Server,
+    Field::Connector,
+    Field::Presented,
+    Field::ServerCert,
+    Field::Status,
+    Field::Code,
+    Field::Helo,
+    Field::EgressIp,
+];
 
 fn value(field: Field, session: &Session, reply: Option<&Reply>, store: &Store) -> Option<String> {
     let via = |reply: &Reply| store.presented(&Asking::of(session), reply.presented_via?);
@@ -193,6 +201,7 @@ fn value(field: Field, session: &Session, reply: Option<&Reply>, store: &Store) 
         Field::ServerCert => server.map(|thumbprint| thumbprint.to_string()),
         Field::Status => reply?.status.as_ref().map(|status| status.to_string()),
         Field::Code => Some(reply?.code.to_string()),
+        Field::EgressIp => session.egress_ip.as_ref().map(|address| address.to_string()),
         _ => session.helo.as_ref().map(|helo| helo.to_string()),
     }
 }

@@ -208,10 +208,15 @@ impl Execution<'_> {
 
     /// Parts on certificates and replies that stand together mean one reply; the others are independent of them.
     fn conjunction(&self, parts: &[Expr]) -> Result<Verdict, StoreError> {
-        let (scoped, others): (Vec<&Expr>, Vec<&Expr>) = parts.iter().partition(|part| Scope::of(part).is_scoped());
+        let (scoped, mut others): (Vec<&Expr>, Vec<&Expr>) = parts.iter().partition(|part| Scope::of(part).is_scoped());
+        others.sort_by_key(|part| cost(part));
         let mut verdict = None;
         for part in &others {
-            verdict = Some(joined(verdict, self.expr(part)?));
+            let so_far = joined(verdict, self.expr(part)?);
+            if so_far.maybe.is_empty() {
+                return Ok(so_far); // Nothing that follows brings any back.
+            }
+            verdict = Some(so_far);
         }
         let has_reply = scoped.iter().any(|part| Scope::of(part).reply);
         if scoped.len() > 1 && has_reply && scoped.iter().all(|part| Scope::of(part).pure) {
@@ -478,6 +483,23 @@ impl Execution<'_> {
         documents
     }
 
+    /// Sessions whose last row is not before a moment: those that started since, and of the others those that were long
+    /// enough, which are looked for where the split's longest one can have begun.
+    fn lasting_to(&self, since: Timestamp) -> Documents {
+        let mut documents = self.started_in(since.0, i64::MAX);
+        if since.0 == i64::MIN {
+            return documents;
+        }
+        let earliest = since.0.saturating_sub_unsigned(self.times.longest());
+        let before = time_to_column(earliest)..=time_to_column(since.0 - 1);
+        self.times.started.in_range(before, |document, _| {
+            if self.times.last(document).is_some_and(|last| last >= since) {
+                documents.insert(document);
+            }
+        });
+        documents
+    }
+
     /// `EX001/hub/send/08DC399000800000`, perhaps with `@` and a time: the number decides nearly everything.
     fn id(&self, matcher: &Matcher) -> Verdict {
         let wanted = match matcher {
@@ -513,9 +535,22 @@ impl Execution<'_> {
             None => self.all(),
         };
         if let Some(since) = window.since {
-            documents = documents.and(&self.with_last(|last| last >= since));
+            documents = documents.and(&self.lasting_to(since));
         }
         Verdict::exact(documents)
+    }
+}
+
+/// In which order independent parts are asked: first what few sessions have and columns alone tell, last what goes
+/// through all refusals.
+fn cost(expr: &Expr) -> u8 {
+    match expr {
+        Expr::Term(term) => match term.field {
+            Field::Session | Field::Id | Field::From | Field::To | Field::MessageId | Field::PeerSession => 0,
+            _ => 1,
+        },
+        Expr::All | Expr::Or(_) | Expr::And(_) => 1,
+        Expr::Not(_) | Expr::Words(_) => 2,
     }
 }
 

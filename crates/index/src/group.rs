@@ -1,14 +1,19 @@
 //! Counting: how many sessions and replies there are by field and time.
 //!
-//! Nearly every field is decided by a session's profile and its refusals' classes, so columns are counted, each
-//! combination's values are written out once, and no record is read. What is left is counted session by session.
+//! Nearly every field is decided by a session's profile and its refusals' classes or has a column of its own, so columns
+//! are counted, each combination's values are written out once, and no record is read. What is left is counted session
+//! by session.
+
+use std::borrow::Cow;
 
 use rustc_hash::FxHashMap;
-use smtplog::{Reply, Session, Thumbprint, Timestamp};
+use smtplog::{Reply, Session, Text, Thumbprint, Timestamp};
 
 use crate::{
     StoreError,
+    dictionary::Dictionary,
     execute::{Deadline, matching_rows, reply_of},
+    packed::Cursor,
     partners::asking,
     query::{Asking, Field, Query, Via},
     split::{
@@ -126,26 +131,28 @@ impl<'a> Counter<'a> {
     fn count_columns(&mut self, answer: &Answer<'_>, rows: &[u32]) {
         let split = &*answer.split;
         self.store.prepare(&answer.links());
-        let (times, profiles, of_row) =
-            (split.times(), split.column(column::PROFILE), split.column(column::REPLY_DOCUMENT));
+        let (times, mut of_row) = (split.times(), split.column(column::REPLY_DOCUMENT).cursor());
+        let (mut profiles, mut started_of) = (split.column(column::PROFILE).cursor(), times.started_in_order());
+        let mut after_of = split.column(column::REPLY_TIME).cursor();
+        let mut own_of = Own::of_documents(split, self.by);
         let mut combinations = Combinations { split, sessions: FxHashMap::default(), replies: FxHashMap::default() };
         let mut rows = rows.iter().copied().peekable();
         let mut own = Vec::new();
         for document in answer.documents.iter() {
-            let is_before = |row: &u32| of_row.get(*row).is_none_or(|of| of < u64::from(document));
-            while rows.next_if(is_before).is_some() {}
+            while rows.next_if(|&row| of_row.get(row).is_none_or(|of| of < u64::from(document))).is_some() {}
             own.clear();
             own.extend(std::iter::from_fn(|| rows.next_if(|&row| of_row.get(row) == Some(document.into()))));
-            let (Some(profile), Some(started)) = (profiles.get(document), times.started(document)) else { continue };
+            let (Some(profile), Some(started)) = (profiles.get(document), started_of(document)) else { continue };
+            let group = Group { profile, own: own_of(document) };
             self.session += 1;
             if own.is_empty() || !self.by_reply {
                 let refusals = if self.by_reply { 0 } else { own.len() as u64 };
-                combinations.session(self, profile).iter().for_each(|&number| self.add(number, started, refusals));
+                combinations.session(self, group).iter().for_each(|&number| self.add(number, started, refusals));
                 continue;
             }
             for &row in &own {
-                let Some(numbers) = combinations.reply(self, profile, row) else { continue };
-                let after = split.column(column::REPLY_TIME).get(row).map_or(0, time_of_column);
+                let Some(numbers) = combinations.reply(self, group, row) else { continue };
+                let after = after_of.get(row).map_or(0, time_of_column);
                 let time = Timestamp(started.0.wrapping_add(after));
                 numbers.iter().for_each(|&number| self.add(number, time, 1));
             }
@@ -232,33 +239,76 @@ impl<'a> Counter<'a> {
     }
 }
 
+/// What decides the values of a session.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Group {
+    profile: u64,
+    own: Own,
+}
+
+/// Values that have a column of their own, by their numbers there; 0 where a session has none, and where nobody asks.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+struct Own {
+    egress: u64,
+    helo: u64,
+}
+
+impl Own {
+    /// Gives what each document has of the fields that are asked for.
+    fn of_documents<'a>(split: &'a SplitReader, by: &[Field]) -> impl FnMut(u32) -> Own + use<'a> {
+        let column_of = |field, name| by.contains(&field).then(|| split.column(name).cursor());
+        let mut egress = column_of(Field::EgressIp, column::EGRESS);
+        let mut helo = column_of(Field::Helo, column::HELO);
+        move |document| {
+            let number = |column: &mut Option<Cursor<'_>>| column.as_mut()?.get(document);
+            Own { egress: number(&mut egress).unwrap_or(0), helo: number(&mut helo).unwrap_or(0) }
+        }
+    }
+}
+
+impl Group {
+    /// A session that has nothing but these values.
+    fn session(self, split: &SplitReader) -> Option<Cow<'_, Session>> {
+        let profile = split.profile(self.profile)?;
+        if self.own == Own::default() {
+            return Some(Cow::Borrowed(profile));
+        }
+        let text = |dictionary: Dictionary<'_>, number: u64| {
+            let text = dictionary.text(u32::try_from(number.checked_sub(1)?).ok()?)?;
+            Text::from_utf8(text).ok()
+        };
+        let egress_ip = text(split.hosts(), self.own.egress);
+        Some(Cow::Owned(Session { egress_ip, helo: text(split.names(), self.own.helo), ..profile.clone() }))
+    }
+}
+
 /// The combinations of a split, each written out once.
 struct Combinations<'a> {
     split: &'a SplitReader,
-    sessions: FxHashMap<u64, Vec<u32>>,
-    replies: FxHashMap<(u64, u64, Option<Thumbprint>), Vec<u32>>,
+    sessions: FxHashMap<Group, Vec<u32>>,
+    replies: FxHashMap<(Group, u64, Option<Thumbprint>), Vec<u32>>,
 }
 
 impl Combinations<'_> {
-    /// Those of a session, by its profile.
-    fn session(&mut self, counter: &mut Counter<'_>, profile: u64) -> Vec<u32> {
+    /// Those of a session.
+    fn session(&mut self, counter: &mut Counter<'_>, group: Group) -> Vec<u32> {
         let Combinations { split, sessions, .. } = self;
-        let numbers = || split.profile(profile).map(|session| counter.numbers(session, None)).unwrap_or_default();
-        sessions.entry(profile).or_insert_with(numbers).clone()
+        let numbers = || group.session(split).map(|session| counter.numbers(&session, None)).unwrap_or_default();
+        sessions.entry(group).or_insert_with(numbers).clone()
     }
 
-    /// Those of a refusal, by its class and the profile of its session.
-    fn reply(&mut self, counter: &mut Counter<'_>, profile: u64, row: u32) -> Option<Vec<u32>> {
+    /// Those of a refusal, by its class and what its session has.
+    fn reply(&mut self, counter: &mut Counter<'_>, group: Group, row: u32) -> Option<Vec<u32>> {
         let number = self.split.column(column::REPLY_CLASS).get(row)?;
         let class = self.split.reply_class(u32::try_from(number).ok()?)?;
-        let session = self.split.profile(profile)?;
         let via = || presented_via(self.split, counter.store, row);
         let presented = class.presented.or_else(|| if class.via { via() } else { None });
-        let key = (profile, number, presented);
+        let key = (group, number, presented);
         if let Some(numbers) = self.replies.get(&key) {
             return Some(numbers.clone());
         }
-        let numbers = counter.numbers(session, Some(&Reply { presented, ..reply_of(&class) }));
+        let session = group.session(self.split)?;
+        let numbers = counter.numbers(&session, Some(&Reply { presented, ..reply_of(&class) }));
         self.replies.insert(key, numbers.clone());
         Some(numbers)
     }
@@ -397,13 +447,14 @@ fn text_without_bracket(reply: &Reply) -> String {
     }
 }
 
-/// Fields whose value a session's profile and a refusal's class decide.
+/// Fields whose value a session's profile, a refusal's class or a column of their own decides.
 fn is_in_columns(field: Field) -> bool {
     use Field::{
-        Attr, Cipher, ClientCert, Code, Complete, Connector, Direction, Issuer, Presented, Received, Role, San, Serial,
-        Server, ServerCert, Status, Subject, Thumbprint, Tls, TlsVersion,
+        Attr, Cipher, ClientCert, Code, Complete, Connector, Direction, EgressIp, Helo, Issuer, Presented, Received,
+        Role, San, Serial, Server, ServerCert, Status, Subject, Thumbprint, Tls, TlsVersion,
     };
     let of_profile = matches!(field, Server | Role | Direction | Connector | Complete | Tls | TlsVersion | Cipher);
     let of_certificate = matches!(field, Presented | Received | ClientCert | ServerCert | Thumbprint);
-    of_profile || of_certificate || matches!(field, Subject | Issuer | Serial | San | Code | Status | Attr)
+    let of_reply = matches!(field, Code | Status | Attr);
+    of_profile || of_certificate || of_reply || matches!(field, Subject | Issuer | Serial | San | EgressIp | Helo)
 }

@@ -69,6 +69,11 @@ impl<'a> Packed<'a> {
         self.count
     }
 
+    /// What none of them is above.
+    pub(crate) fn bound(&self) -> u64 {
+        self.blocks().map(|(_, block)| block.bound()).max().unwrap_or(0)
+    }
+
     /// The number at a place.
     pub(crate) fn get(&self, at: u32) -> Option<u64> {
         let block = self.block(at as usize / BLOCK)?;
@@ -77,8 +82,13 @@ impl<'a> Packed<'a> {
 
     /// The numbers of the places from `start` to before `end`.
     pub(crate) fn between(&self, start: u32, end: u32) -> impl Iterator<Item = u64> + 'a {
-        let packed = *self;
-        (start..end.min(self.count)).map_while(move |at| packed.get(at))
+        let mut cursor = self.cursor();
+        (start..end.min(self.count)).map_while(move |at| cursor.get(at))
+    }
+
+    /// For numbers at places that lie close together, one after the other.
+    pub(crate) fn cursor(&self) -> Cursor<'a> {
+        Cursor { packed: *self, number: usize::MAX, block: None, asked: 0, numbers: [0; BLOCK] }
     }
 
     /// Calls `each` with the places from `start` to before `end` and their numbers.
@@ -184,6 +194,42 @@ impl<'a> Packed<'a> {
     }
 }
 
+/// Packed numbers and the block that was asked last: it is found once, and unpacked as a whole once enough of it is
+/// asked for.
+pub(crate) struct Cursor<'a> {
+    packed: Packed<'a>,
+    /// The block's number.
+    number: usize,
+    block: Option<Block<'a>>,
+    /// Numbers of it that were asked for.
+    asked: u32,
+    /// All of them, once they are unpacked.
+    numbers: [u64; BLOCK],
+}
+
+/// Numbers of a block of which each is unpacked by itself: from here on all of them together are cheaper.
+const ASKED_MAX: u32 = 16;
+
+impl Cursor<'_> {
+    /// The number at a place.
+    #[inline]
+    pub(crate) fn get(&mut self, at: u32) -> Option<u64> {
+        let (number, place) = (at as usize / BLOCK, at as usize % BLOCK);
+        if number != self.number {
+            (self.number, self.block, self.asked) = (number, self.packed.block(number), 0);
+        }
+        let block = self.block?;
+        if self.asked > ASKED_MAX {
+            return (place < block.count).then(|| self.numbers[place]);
+        }
+        self.asked += 1;
+        if self.asked > ASKED_MAX {
+            block.each(|at, number| self.numbers[at as usize] = number);
+        }
+        block.get(place)
+    }
+}
+
 /// Numbers that are looked for.
 pub(crate) struct Numbers {
     /// In order, each once.
@@ -284,6 +330,7 @@ mod tests {
             packed.for_each(|at, number| each.push((at, number)));
             prop_assert_eq!(&each, &(0..).zip(numbers.iter().copied()).collect::<Vec<_>>());
             prop_assert_eq!(&packed.to_vec(), &numbers);
+            prop_assert!(numbers.iter().all(|&number| number <= packed.bound()));
             let mut each = Vec::new();
             packed.each_between(3, 300, |at, number| each.push((at, number)));
             let some = (0u32..).zip(numbers.iter().copied()).filter(|(at, _)| (3..300).contains(at));
@@ -292,6 +339,10 @@ mod tests {
             let got: Vec<_> = (0..packed.len()).map(|at| packed.get(at).unwrap()).collect();
             prop_assert_eq!(&got, &numbers);
             prop_assert_eq!(packed.get(packed.len()), None);
+            let mut cursor = packed.cursor();
+            let places = || (0..packed.len() + 2).chain((0..packed.len()).rev().step_by(9));
+            let got: Vec<_> = places().map(|at| cursor.get(at)).collect();
+            prop_assert_eq!(got, places().map(|at| numbers.get(at as usize).copied()).collect::<Vec<_>>());
         }
 
         #[test]

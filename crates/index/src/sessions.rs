@@ -62,6 +62,10 @@ impl Documents {
         self
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.words.iter().all(|&word| word == 0)
+    }
+
     pub(crate) fn len(&self) -> u64 {
         self.words.iter().map(|word| u64::from(word.count_ones())).sum()
     }
@@ -104,6 +108,7 @@ mod tests {
             let (left, right) = (documents(count, &a), documents(count, &b));
             let numbers = |documents: Documents| documents.iter().collect::<BTreeSet<u32>>();
             prop_assert_eq!(left.len(), a.len() as u64);
+            prop_assert_eq!(left.is_empty(), a.is_empty());
             prop_assert_eq!(numbers(left.clone().and(&right)), &a & &b);
             prop_assert_eq!(numbers(left.clone().or(&right)), &a | &b);
             prop_assert_eq!(numbers(left.clone().and_not(&right)), &a - &b);

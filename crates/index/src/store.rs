@@ -225,8 +225,9 @@ impl Store {
             let split = found.len();
             let times = answer.split.times();
             if can_be_among_the_best(&best, answer.row, options) {
+                let mut started_of = times.started_in_order();
                 best.extend(answer.documents.iter().filter_map(|document| {
-                    let started = times.started(document)?;
+                    let started = started_of(document)?;
                     Some(Found { started, split, document })
                 }));
                 keep_best(&mut best, options);
@@ -516,14 +517,14 @@ impl Answer<'_> {
     /// Notes the split if profiles or classes of refusals of these sessions cannot be read: whoever counts by them
     /// leaves such sessions out.
     pub(crate) fn note_unreadable(&self, missing: &mut Vec<MissingSplit>) {
-        let profiles = self.split.column(column::PROFILE);
-        let mut used = FxHashSet::default();
-        used.extend(self.documents.iter().filter_map(|document| profiles.get(document)));
-        let mut is_whole = used.into_iter().all(|profile| self.split.profile(profile).is_some());
-        let mut classes = FxHashSet::default();
-        self.for_each_reply(|_, class| _ = classes.insert(class));
+        let mut profiles = self.split.column(column::PROFILE).cursor();
+        let mut used = Distinct::default();
+        self.documents.iter().filter_map(|document| profiles.get(document)).for_each(|profile| used.add(profile));
+        let mut classes = Distinct::default();
+        self.for_each_reply(|_, class| classes.add(class));
         let class = |number: u64| self.split.reply_class(u32::try_from(number).ok()?);
-        is_whole &= classes.into_iter().all(|number| class(number).is_some());
+        let is_whole = used.0.into_iter().all(|profile| self.split.profile(profile).is_some())
+            && classes.0.into_iter().all(|number| class(number).is_some());
         if !is_whole {
             note_missing(missing, &self.row.name, UNREADABLE);
         }
@@ -531,7 +532,7 @@ impl Answer<'_> {
 
     /// Calls `found` with every refusal of these sessions: session and class.
     fn for_each_reply(&self, mut found: impl FnMut(u32, u64)) {
-        let classes = self.split.column(column::REPLY_CLASS);
+        let mut classes = self.split.column(column::REPLY_CLASS).cursor();
         self.split.column(column::REPLY_DOCUMENT).for_each(|row, document| {
             if let Some(class) = classes.get(row).filter(|_| self.documents.contains(document as u32)) {
                 found(document as u32, class);
@@ -540,10 +541,11 @@ impl Answer<'_> {
     }
 
     fn count_certificates(&self, used: &mut BTreeMap<Thumbprint, CertificateUse>) {
-        let (profiles, times) = (self.split.column(column::PROFILE), self.split.times());
+        let (mut profiles, times) = (self.split.column(column::PROFILE).cursor(), self.split.times());
+        let mut started_of = times.started_in_order();
         let mut by_profile: Vec<Option<(u64, Timestamp, Timestamp)>> = vec![None; self.split.profiles().count()];
         for document in self.documents.iter() {
-            let (Some(profile), Some(started)) = (profiles.get(document), times.started(document)) else {
+            let (Some(profile), Some(started)) = (profiles.get(document), started_of(document)) else {
                 continue;
             };
             if let Some(row) = by_profile.get_mut(profile as usize) {
@@ -609,6 +611,18 @@ impl CertificateUse {
     fn row(self, certificate: Certificate) -> CertificateRow {
         let CertificateUse { first, last, presented, received, refusals, servers } = self;
         CertificateRow { certificate, first, last, presented, received, refusals, servers }
+    }
+}
+
+/// Numbers, each once. What follows one another is mostly the same.
+#[derive(Default)]
+struct Distinct(FxHashSet<u64>, Option<u64>);
+
+impl Distinct {
+    fn add(&mut self, number: u64) {
+        if self.1.replace(number) != Some(number) {
+            self.0.insert(number);
+        }
     }
 }
 

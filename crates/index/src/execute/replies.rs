@@ -98,8 +98,9 @@ fn rows_of_classes(
     }
     asked.decide_rows(&open, &mut rows);
     if execution.query.window != Window::default() {
-        rows.sure.retain(|&row| is_inside_window(execution, row));
-        rows.maybe.retain(|&row| is_inside_window(execution, row));
+        let mut is_inside = inside_window(execution);
+        rows.sure.retain(|&row| is_inside(row));
+        rows.maybe.retain(|&row| is_inside(row));
     }
     Ok(rows)
 }
@@ -122,14 +123,19 @@ impl Rows {
     }
 }
 
-fn is_inside_window(execution: &Execution<'_>, row: u32) -> bool {
+/// Whether a refusal came inside the query's window. Refusals of a class follow one another in time.
+fn inside_window<'a>(execution: &'a Execution<'_>) -> impl FnMut(u32) -> bool + use<'a> {
     let Execution { split, query, times, .. } = execution;
-    let time = || {
-        let document = u32::try_from(split.column(column::REPLY_DOCUMENT).get(row)?).ok()?;
-        let after = time_of_column(split.column(column::REPLY_TIME).get(row)?);
-        Some(Timestamp(times.started(document)?.0.wrapping_add(after)))
-    };
-    time().is_some_and(|time| query.window.contains(time))
+    let mut document_of = split.column(column::REPLY_DOCUMENT).cursor();
+    let mut after_of = split.column(column::REPLY_TIME).cursor();
+    let mut started_of = times.started_in_order();
+    move |row| {
+        let mut time = || {
+            let document = u32::try_from(document_of.get(row)?).ok()?;
+            Some(Timestamp(started_of(document)?.0.wrapping_add(time_of_column(after_of.get(row)?))))
+        };
+        time().is_some_and(|time| query.window.contains(time))
+    }
 }
 
 /// The parts that have to hold, and the phrases that their terms on texts mean.

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rustc_hash::FxHashMap;
 use smtplog::{Direction, NegotiationVerb, Role, Session, Thumbprint, Timestamp, certificate::Certificate};
 
 use super::{CertificateUse, Connector, Renewal, UseState, renewals};
@@ -99,10 +100,11 @@ struct Seen {
 
 impl Seen {
     fn add_sessions(&mut self, answer: &Answer<'_>) {
-        let (profiles, times) = (answer.split.column(column::PROFILE), answer.split.times());
-        let mut counts: BTreeMap<u64, (u64, Timestamp, Timestamp)> = BTreeMap::new();
+        let (mut profiles, times) = (answer.split.column(column::PROFILE).cursor(), answer.split.times());
+        let mut started_of = times.started_in_order();
+        let mut counts: FxHashMap<u64, (u64, Timestamp, Timestamp)> = FxHashMap::default();
         for document in answer.documents.iter() {
-            let (Some(profile), Some(started)) = (profiles.get(document), times.started(document)) else { continue };
+            let (Some(profile), Some(started)) = (profiles.get(document), started_of(document)) else { continue };
             let (count, first, last) = counts.entry(profile).or_insert((0, started, started));
             (*count, *first, *last) = (*count + 1, started.min(*first), started.max(*last));
         }
@@ -125,17 +127,17 @@ impl Seen {
 
     fn add_refusals(&mut self, answer: &Answer<'_>, store: &Store) {
         let split = &*answer.split;
-        let (profiles, times) = (split.column(column::PROFILE), split.times());
-        let classes = split.column(column::REPLY_CLASS);
+        let (mut profiles, times) = (split.column(column::PROFILE).cursor(), split.times());
+        let (mut started_of, mut classes) = (times.started_in_order(), split.column(column::REPLY_CLASS).cursor());
         split.column(column::REPLY_DOCUMENT).for_each(|row, document| {
             let document = document as u32;
             if !answer.documents.contains(document) {
                 return;
             }
-            let refusal = || {
+            let mut refusal = || {
                 let class = split.reply_class(u32::try_from(classes.get(row)?).ok()?)?;
                 let profile = split.profile(profiles.get(document)?)?;
-                let started = times.started(document)?;
+                let started = started_of(document)?;
                 let status = class.status.map_or_else(|| class.code.to_string(), str::to_owned);
                 let (thumbprint, is_proxied) = match class.presented {
                     Some(presented) => (presented, false),

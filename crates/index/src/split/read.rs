@@ -353,6 +353,17 @@ impl Times<'_> {
         self.started.get(document).map(|value| Timestamp(time_of_column(value)))
     }
 
+    /// When sessions started, for documents that are asked for in order.
+    pub(crate) fn started_in_order(&self) -> impl FnMut(u32) -> Option<Timestamp> + use<'_> {
+        let mut started = self.started.cursor();
+        move |document| started.get(document).map(|value| Timestamp(time_of_column(value)))
+    }
+
+    /// What no session's duration is above, in milliseconds.
+    pub(crate) fn longest(&self) -> u64 {
+        self.duration.bound()
+    }
+
     pub(crate) fn last(&self, document: u32) -> Option<Timestamp> {
         let duration = self.duration.get(document)? as i64;
         Some(Timestamp(self.started(document)?.0.wrapping_add(duration)))
