@@ -8,6 +8,7 @@ mod collector;
 mod crashes;
 mod elastic;
 mod events;
+mod findings;
 mod options;
 mod rows;
 mod server;

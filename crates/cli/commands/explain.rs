@@ -4,7 +4,7 @@ mod from;
 mod gather;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     path::{Path, PathBuf},
 };
 
@@ -15,8 +15,9 @@ use ::index::{
 use anyhow::bail;
 use clap::Args;
 use diagnose::{Background, Case, Cause, RULES, Refused, cases, judge, verdict};
-use smtplog::{Thumbprint, Timestamp, civil::DAY_MS};
+use smtplog::{Thumbprint, Timestamp};
 
+pub(crate) use self::gather::Accepted;
 use super::{open_store, parse_query, say_missing, window::WindowArgs};
 use crate::{
     Outcome,
@@ -171,7 +172,7 @@ impl Asked {
         let refused: Vec<Refused> = found.chain(reported).collect();
         let cases = cases(&refused);
         let background = match store {
-            Some(store) => gather::background(store, &query, &cases)?,
+            Some(store) => gather::background(store, &query, &cases, &Accepted::of(store))?,
             None => Background::default(),
         };
         let mut explained = judged(&cases, &background);
@@ -209,43 +210,23 @@ impl Asked {
     }
 }
 
-/// Calls with every case of each of some UTC days that rules have something to say about, and its causes, the likeliest
-/// first.
+/// Calls with every case of the refusals that match and that rules have something to say about, and with its causes, the
+/// likeliest first.
 pub(crate) fn each_judged(
     store: &Store,
     query: &Query,
-    days: &[i64],
+    accepted: &Accepted<'_>,
     missing: &mut Vec<MissingSplit>,
-    with: &mut dyn FnMut(i64, &Case<'_>, &[Cause]),
+    with: &mut dyn FnMut(&Case<'_>, &[Cause]),
 ) -> anyhow::Result<()> {
     let refusals = store.refusals(query, SESSIONS_MAX)?;
-    if refusals.total > refusals.sessions.len() as u64 && days.len() > 1 {
-        // Too many at once: each half of the days by itself.
-        let (first, rest) = days.split_at(days.len() / 2);
-        for days in [first, rest] {
-            let begin = days.first().map(|day| Timestamp(day * DAY_MS));
-            let end = days.last().map(|day| Timestamp((day + 1) * DAY_MS));
-            let Window { since, until } = query.window;
-            let window = Window { since: since.max(begin), until: until.into_iter().chain(end).min() };
-            each_judged(store, &query.clone().within(window), days, missing, with)?;
-        }
-        return Ok(());
-    }
     missing.extend(refusals.missing);
-    let mut by_day: BTreeMap<i64, Vec<Refused>> = BTreeMap::new();
-    for refused in refusals.sessions.into_iter().flat_map(gather::refused) {
-        by_day.entry(refused.time().day()).or_default().push(refused);
-    }
-    by_day.retain(|day, _| days.contains(day));
-    let mut all: Vec<(i64, Case<'_>)> = Vec::new();
-    for (day, refused) in &by_day {
-        all.extend(cases(refused).into_iter().filter(Case::is_judged).map(|case| (*day, case)));
-    }
-    let known: Vec<Case<'_>> = all.iter().map(|(_, case)| case.clone()).collect();
-    let background = gather::background(store, query, &known)?;
-    for (day, case) in &all {
-        with(*day, case, &judge(case, &background));
-    }
+    let mut refused: Vec<Refused> = refusals.sessions.into_iter().flat_map(gather::refused).collect();
+    // A session of which a part lies in the time may have failed before or after it.
+    refused.retain(|one| query.window.contains(one.time()));
+    let cases: Vec<Case<'_>> = cases(&refused).into_iter().filter(Case::is_judged).collect();
+    let background = gather::background(store, query, &cases, accepted)?;
+    cases.iter().for_each(|case| with(case, &judge(case, &background)));
     Ok(())
 }
 

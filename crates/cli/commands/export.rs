@@ -2,6 +2,8 @@
 
 mod findings;
 mod job;
+mod lanes;
+mod line;
 mod metrics;
 mod produce;
 mod sending;

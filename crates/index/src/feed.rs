@@ -1,6 +1,9 @@
 //! Feeds: the sessions that some runs brought, in an order that no merge changes, a batch at a time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use smtplog::{Session, SessionId, Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
@@ -8,10 +11,10 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::{
     Checkpoint, Sent, SentKey, Store, StoreError, catalog,
     execute::Deadline,
-    exports, parallel,
+    exports,
     query::{Expr, Field, Matcher, Place, Query, Term, Via, Window},
     rewrite::DAY_MS,
-    split::{columns::column, read::Times},
+    split::columns::{column, time_of_column, time_to_column},
     store::{Answer, Hits, MissingSplit, SearchOptions, Sort, note_missing},
 };
 
@@ -75,12 +78,37 @@ pub struct FeedBatch {
     pub sessions: Vec<Session>,
     /// The place of the last of them.
     pub last: Option<FeedPlace>,
+    /// Splits of which some could not be read.
+    pub missing: Vec<MissingSplit>,
+}
+
+/// Some sessions of a feed, not read yet, so that several threads can read.
+pub struct FeedPlaces<'s> {
+    store: &'s Store,
+    answers: Arc<Vec<Answer<'s>>>,
+    places: Vec<(FeedPlace, u32, u32)>,
+}
+
+impl FeedPlaces<'_> {
+    /// Reads them.
+    pub fn read(&self) -> FeedBatch {
+        let last = self.places.last().map(|(place, ..)| *place);
+        let mut batch = FeedBatch { sessions: Vec::with_capacity(self.places.len()), last, missing: Vec::new() };
+        for (_, at, document) in &self.places {
+            let answer = &self.answers[*at as usize];
+            match answer.split.session(*document, &answer.split.times()) {
+                Some(session) => batch.sessions.push(self.store.named(session)),
+                None => note_missing(&mut batch.missing, &answer.row.name, "damaged: a record cannot be read"),
+            }
+        }
+        batch
+    }
 }
 
 /// Sessions in the order of their places.
 pub struct Feed<'s> {
     store: &'s Store,
-    answers: Vec<Answer<'s>>,
+    answers: Arc<Vec<Answer<'s>>>,
     /// The days on which sessions started, the last day first, each with the answers that have some.
     days: Vec<Vec<usize>>,
     day_numbers: Vec<i64>,
@@ -140,8 +168,8 @@ impl Store {
             row.is_open == options.open && (row.newest_run > options.after_run || options.after_run == 0)
         });
         for answer in &mut answers {
-            let brought = answer.split.column(column::BROUGHT);
-            let is_wanted = |document: &u32| {
+            let mut brought = answer.split.column(column::BROUGHT).cursor();
+            let mut is_wanted = |document: &u32| {
                 let run = brought.get(*document).unwrap_or(0);
                 (run > options.after_run || options.after_run == 0) && run <= options.until_run
             };
@@ -153,7 +181,12 @@ impl Store {
         let mut by_day: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
         for (at, answer) in answers.iter().enumerate() {
             let times = answer.split.times();
-            for day in answer.documents.iter().filter_map(|document| day_of(&times, document)) {
+            let mut started_of = times.started_in_order();
+            let mut before = None; // Sessions of a day lie together.
+            for day in answer.documents.iter().filter_map(|document| Some(started_of(document)?.day())) {
+                if before.replace(day) == Some(day) {
+                    continue;
+                }
                 let places = by_day.entry(day).or_default();
                 if places.last() != Some(&at) {
                     places.push(at);
@@ -161,24 +194,18 @@ impl Store {
             }
         }
         if let Some(after) = options.after {
-            by_day = by_day.split_off(&after.started.0.div_euclid(DAY_MS));
+            by_day = by_day.split_off(&after.started.day());
         }
         let (day_numbers, days) = by_day.into_iter().rev().unzip();
+        let answers = Arc::new(answers);
         Ok(Feed { store: self, answers, days, day_numbers, day: Vec::new(), options, missing })
     }
-}
-
-fn day_of(times: &Times<'_>, document: u32) -> Option<i64> {
-    Some(times.started(document)?.0.div_euclid(DAY_MS))
 }
 
 /// Keys that are looked up together.
 const KEYS_AT_ONCE: usize = 200;
 
-/// Sessions that a thread reads before it looks for more; neighbours lie in one block.
-const SESSIONS_AT_ONCE: usize = 256;
-
-impl Feed<'_> {
+impl<'s> Feed<'s> {
     /// Sessions that are left, and those that were read of the day that is being read.
     pub fn len(&self) -> u64 {
         self.answers.iter().map(|answer| answer.documents.len()).sum()
@@ -194,13 +221,13 @@ impl Feed<'_> {
         &self.day_numbers
     }
 
-    /// Splits that could not be read.
+    /// Splits that could not be asked.
     pub fn missing(&self) -> &[MissingSplit] {
         &self.missing
     }
 
     /// The next sessions, about so many at most; `None` at the end.
-    pub fn next_batch(&mut self, most: usize) -> Option<FeedBatch> {
+    pub fn next_places(&mut self, most: usize) -> Option<FeedPlaces<'s>> {
         while self.day.is_empty() {
             self.read_day()?;
         }
@@ -209,27 +236,9 @@ impl Feed<'_> {
         while begin > 0 && self.day[begin - 1].0 == self.day[begin].0 {
             begin -= 1;
         }
-        let taken = self.day.split_off(begin);
-        let places: Vec<(FeedPlace, u32, u32)> = taken.into_iter().rev().collect();
-        let last = places.last().map(|(place, ..)| *place);
-        let read = parallel::each(&places.chunks(SESSIONS_AT_ONCE).collect::<Vec<_>>(), |places| {
-            let session = |(_, at, document): &(FeedPlace, u32, u32)| {
-                let answer = &self.answers[*at as usize];
-                answer.split.session(*document, &answer.split.times()).ok_or(*at)
-            };
-            places.iter().map(session).collect::<Vec<_>>()
-        });
-        let mut sessions = Vec::with_capacity(places.len());
-        for session in read.into_iter().flatten() {
-            match session {
-                Ok(session) => sessions.push(self.store.named(session)),
-                Err(at) => {
-                    let name = &self.answers[at as usize].row.name;
-                    note_missing(&mut self.missing, name, "damaged: a record cannot be read");
-                }
-            }
-        }
-        Some(FeedBatch { sessions, last })
+        let mut places = self.day.split_off(begin);
+        places.reverse();
+        Some(FeedPlaces { store: self.store, answers: Arc::clone(&self.answers), places })
     }
 
     fn read_day(&mut self) -> Option<()> {
@@ -240,10 +249,14 @@ impl Feed<'_> {
             let profiles = split.column(column::PROFILE);
             // Hashed once a profile; a day has thousands of sessions and a few profiles.
             let mut streams: Vec<Option<u64>> = Vec::new();
-            for document in self.answers[at].documents.iter() {
-                let Some(started) = times.started(document).filter(|time| time.0.div_euclid(DAY_MS) == day) else {
-                    continue;
-                };
+            let documents = &self.answers[at].documents;
+            let begin = day.saturating_mul(DAY_MS);
+            let of_day = time_to_column(begin)..=time_to_column(begin.saturating_add(DAY_MS - 1));
+            times.started.in_range(of_day, |document, started| {
+                if !documents.contains(document) {
+                    return;
+                }
+                let started = Timestamp(time_of_column(started));
                 let profile = profiles.get(document).unwrap_or(0);
                 let number = usize::try_from(profile).unwrap_or(0);
                 if number >= streams.len() {
@@ -256,7 +269,7 @@ impl Feed<'_> {
                 if self.options.after.is_none_or(|after| place > after) {
                     self.day.push((place, at as u32, document));
                 }
-            }
+            });
         }
         self.day.sort_unstable_by(|a, b| b.cmp(a));
         Some(())
@@ -288,7 +301,8 @@ mod tests {
     fn read(store: &Store, options: FeedOptions, most: usize) -> Vec<i64> {
         let mut feed = store.feed(options).unwrap();
         let mut starts = Vec::new();
-        while let Some(batch) = feed.next_batch(most) {
+        while let Some(places) = feed.next_places(most) {
+            let batch = places.read();
             assert!(batch.sessions.len() <= most + 1, "two have the same place");
             assert_eq!(batch.last, batch.sessions.last().map(FeedPlace::of));
             // What tells of events comes back as it was.

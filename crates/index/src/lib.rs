@@ -29,6 +29,7 @@ mod refusals;
 mod reported;
 mod rewrite;
 mod rollover;
+mod selection;
 mod sessions;
 mod split;
 mod state;
@@ -41,7 +42,7 @@ pub use days::{DayRows, HourOfDay, StreamDays};
 pub use error::StoreError;
 pub use evidence::{EvidenceFile, EvidenceRecord, KnownEvidence, Located};
 pub use exports::{Checkpoint, Exporter, Progress, Sent, SentEvent, SentKey};
-pub use feed::{Feed, FeedBatch, FeedOptions, FeedPlace};
+pub use feed::{Feed, FeedBatch, FeedOptions, FeedPlace, FeedPlaces};
 pub use fragments::{StoredFragments, StoredPart};
 pub use group::{GroupRow, Groups, Over};
 pub use kept::{KeptRows, RowsFile, RowsWriter};
@@ -51,6 +52,7 @@ pub use refusals::{Refusal, Refusals};
 pub use rollover::{
     CertificateUse, Connector, Expiring, Expiry, Met, Renewal, RenewalServer, Rollover, UseState, renewals,
 };
+pub use selection::{Selection, Shortlist};
 pub use state::StoreState;
 pub use store::{
     CertificateRow, Certificates, Checks, Hits, Location, MissingSplit, RecordedSource, SearchOptions, Sort, Store,

@@ -1,12 +1,12 @@
 //! Gathering: what the rules need to know beside the refused sessions, in their own words.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use ::index::{
-    CertificateUse, MissingSplit, Refusal, SearchOptions, Sort, Store,
+    CertificateUse, MissingSplit, Refusal, Selection, Shortlist, Store,
     query::{Expr, Field, Query, Window},
 };
 use anyhow::anyhow;
@@ -80,7 +80,12 @@ pub(super) fn own_refusals(
 }
 
 /// What is known beside the cases. If none of them is about certificates or attribution, nothing is asked for.
-pub(super) fn background(store: &Store, query: &Query, cases: &[Case<'_>]) -> anyhow::Result<Background> {
+pub(super) fn background(
+    store: &Store,
+    query: &Query,
+    cases: &[Case<'_>],
+    accepted: &Accepted<'_>,
+) -> anyhow::Result<Background> {
     if !super::concerns(cases) {
         return Ok(Background::default());
     }
@@ -96,16 +101,15 @@ pub(super) fn background(store: &Store, query: &Query, cases: &[Case<'_>]) -> an
     let recent = Window { since: Some(Timestamp(begin)), until: end };
     // Without the connectors' export an address that changed is all there is to go by.
     let by_address = !background.address_connectors().is_empty()
-        || (background.inbound().is_empty()
-            && (1..=BY_LOGS_MAX).contains(&cases.iter().filter(|case| case.family == Family::Attribution).count()));
+        || (background.inbound().is_empty() && cases.iter().any(|case| case.family == Family::Attribution));
     std::thread::scope(|scope| {
         // Each of the questions about everything takes one core some time; together they take both.
         let recent = scope.spawn(|| uses(store, recent));
         let egress = by_address.then(|| scope.spawn(|| egress(store, history)));
         let uses = scope.spawn(|| uses(store, history));
-        background.routes = routes(store, cases, history)?;
+        background.routes = routes(accepted, cases, history)?;
         background.onsets = onsets(store, cases, history)?;
-        background.earlier = earlier(store, cases, &background.onsets, history)?;
+        background.earlier = earlier(accepted, cases, &background.onsets, history)?;
         background.masked_starttls = masked_starttls(store, cases)?;
         let panicked = |_| anyhow!("a thread panicked");
         background.uses = uses.join().map_err(panicked)??;
@@ -116,10 +120,6 @@ pub(super) fn background(store: &Store, query: &Query, cases: &[Case<'_>]) -> an
         Ok(background)
     })
 }
-
-/// Cases up to which addresses are looked at without an export of the connectors: it takes as long as all the rest, and
-/// whoever asks about months has more cases than a page.
-const BY_LOGS_MAX: usize = 20;
 
 /// Contradictions that are told.
 const CONTRADICTIONS_MAX: usize = 3;
@@ -273,7 +273,12 @@ fn onsets(store: &Store, cases: &[Case<'_>], window: Window) -> anyhow::Result<V
 const EARLIER_MAX: usize = 8;
 
 /// Sessions with the cases' certificates that were accepted before the first refusal, the newest of each case.
-fn earlier(store: &Store, cases: &[Case<'_>], onsets: &[Onset], history: Window) -> anyhow::Result<Vec<Route>> {
+fn earlier(
+    accepted: &Accepted<'_>,
+    cases: &[Case<'_>],
+    onsets: &[Onset],
+    history: Window,
+) -> anyhow::Result<Vec<Route>> {
     let mut asked = BTreeSet::new();
     let mut earlier = Vec::new();
     for case in cases.iter().filter(|case| matches!(case.family, Family::Attribution | Family::Tls)) {
@@ -283,30 +288,72 @@ fn earlier(store: &Store, cases: &[Case<'_>], onsets: &[Onset], history: Window)
         let is_of_case =
             |one: &&Onset| one.presented == presented && case.status.is_none_or(|status| one.status == status);
         let last = onsets.iter().filter(is_of_case).map(|one| one.first).max().unwrap_or(case.from);
-        let query = Query::parse(&format!("direction:send tls:ok presented:{presented} -code:[400 TO 599]"))?;
         let before = Window { since: history.since, until: Some(last) };
-        earlier.extend(accepted(store, query.within(before))?);
+        earlier.extend(accepted.newest(&format!("presented:{presented}"), before)?);
     }
     Ok(earlier)
 }
 
-/// The newest sessions of a query in which a message was accepted.
-fn accepted(store: &Store, query: Query) -> anyhow::Result<Vec<Route>> {
-    let options = SearchOptions { limit: Some(ACCEPTED_MAX), sort: Sort::Newest };
-    let route = |session: Session| {
-        let is_accepted = session.messages.iter().any(|message| message.outcome == smtplog::MessageOutcome::Accepted);
-        let remote_name = session.remote_name.as_deref().filter(|_| is_accepted)?;
-        Some(Route {
-            server: session.stream.server.to_string(),
-            connector: session.connector.to_string(),
-            presented: session.presented(),
-            remote_name: remote_name.to_owned(),
-            recipients: recipient_domains(&session),
-            session: session.id(),
-            time: session.started,
-        })
-    };
-    Ok(store.search(&query, &options)?.sessions.into_iter().filter_map(route).collect())
+/// Mail that was accepted over TLS, in all of the store. It is found once, and what is asked of it again and again, by
+/// certificate and recipients' domain, once for each of those: the cases of a month ask the same for every day.
+pub(crate) struct Accepted<'s> {
+    store: &'s Store,
+    all: OnceLock<Selection<'s>>,
+    lists: Mutex<HashMap<String, Arc<Shortlist<'s>>>>,
+}
+
+/// Shortlists that are kept. A session takes 16 bytes of one.
+const LISTS_MAX: usize = 1_000;
+
+impl<'s> Accepted<'s> {
+    /// Nothing is looked for yet.
+    pub(crate) fn of(store: &'s Store) -> Accepted<'s> {
+        Accepted { store, all: OnceLock::new(), lists: Mutex::default() }
+    }
+
+    /// The newest sessions of a query in which a message was accepted. What a peer chose may make no query; then there
+    /// are none.
+    fn newest(&self, query: &str, window: Window) -> anyhow::Result<Vec<Route>> {
+        let Some(list) = self.list(query)? else { return Ok(Vec::new()) };
+        Ok(list.newest(window, ACCEPTED_MAX).into_iter().filter_map(route).collect())
+    }
+
+    fn list(&self, query: &str) -> anyhow::Result<Option<Arc<Shortlist<'s>>>> {
+        let lists = || self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lists().get(query) {
+            return Ok(Some(Arc::clone(known)));
+        }
+        let Ok(parsed) = Query::parse(query) else { return Ok(None) };
+        let list = Arc::new(self.all()?.shortlist(&parsed)?);
+        let mut lists = lists();
+        if lists.len() >= LISTS_MAX {
+            lists.clear();
+        }
+        lists.insert(query.to_owned(), Arc::clone(&list));
+        Ok(Some(list))
+    }
+
+    fn all(&self) -> anyhow::Result<&Selection<'s>> {
+        if let Some(all) = self.all.get() {
+            return Ok(all);
+        }
+        let all = self.store.select(&Query::parse("direction:send tls:ok -code:[400 TO 599]")?)?;
+        Ok(self.all.get_or_init(|| all))
+    }
+}
+
+fn route(session: Session) -> Option<Route> {
+    let is_accepted = session.messages.iter().any(|message| message.outcome == smtplog::MessageOutcome::Accepted);
+    let remote_name = session.remote_name.as_deref().filter(|_| is_accepted)?;
+    Some(Route {
+        server: session.stream.server.to_string(),
+        connector: session.connector.to_string(),
+        presented: session.presented(),
+        remote_name: remote_name.to_owned(),
+        recipients: recipient_domains(&session),
+        session: session.id(),
+        time: session.started,
+    })
 }
 
 /// Cases without TLS whose first session is read again.
@@ -348,17 +395,13 @@ fn recipient_domains(session: &Session) -> Vec<String> {
 }
 
 /// Accepted sessions to the domains to which the cases' mail was refused, newest first.
-fn routes(store: &Store, cases: &[Case<'_>], window: Window) -> anyhow::Result<Vec<Route>> {
+fn routes(accepted: &Accepted<'_>, cases: &[Case<'_>], window: Window) -> anyhow::Result<Vec<Route>> {
     let judged = cases.iter().filter(|case| case.family == Family::Attribution && !case.first().is_reported);
     let domains = judged.flat_map(|case| case.recipient_domains().into_iter().take(DOMAINS_OF_CASE_MAX));
     let domains: BTreeSet<String> = domains.take(DOMAINS_MAX).collect();
     let mut routes = Vec::new();
     for domain in domains {
-        // What a peer chose as a domain may be no query.
-        let Ok(query) = Query::parse(&format!("direction:send tls:ok to:@{domain} -code:[400 TO 599]")) else {
-            continue;
-        };
-        routes.extend(accepted(store, query.within(window))?);
+        routes.extend(accepted.newest(&format!("to:@{domain}"), window)?);
     }
     Ok(routes)
 }

@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
-    thread,
 };
 
 use ::index::{
@@ -75,31 +74,9 @@ impl Buffers {
 /// Milliseconds behind the newest record of the store after which nobody waits for a front end's log any more.
 const WAITS_MS: i64 = 7 * 86_400_000;
 
-/// Sessions below which a second thread costs more than it brings.
-const SESSIONS_OF_THREAD: usize = 64;
-
 impl Maker<'_> {
-    /// Records of sessions, of which `known` says what was sent before; in order, made on several threads.
-    pub(super) fn sessions(&self, sessions: Vec<Session>, known: &HashMap<SentKey, Sent>) -> Vec<Made> {
-        let threads = self.threads.min(sessions.len() / SESSIONS_OF_THREAD).max(1);
-        if threads == 1 {
-            return vec![self.some(sessions, known)];
-        }
-        let each = sessions.len().div_ceil(threads);
-        let mut rest = sessions;
-        let mut parts = Vec::with_capacity(threads);
-        while !rest.is_empty() {
-            let tail = rest.split_off(each.min(rest.len()));
-            parts.push(std::mem::replace(&mut rest, tail));
-        }
-        thread::scope(|scope| {
-            let made: Vec<_> = parts.into_iter().map(|part| scope.spawn(|| self.some(part, known))).collect();
-            let joined = made.into_iter().map(|part| part.join());
-            joined.map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
-        })
-    }
-
-    fn some(&self, sessions: Vec<Session>, known: &HashMap<SentKey, Sent>) -> Made {
+    /// Records of sessions, of which `known` says what was sent before.
+    pub(super) fn sessions(&self, sessions: Vec<Session>, known: &HashMap<SentKey, Sent>) -> Made {
         let mut made = Made { batch: self.buffers.take(), ..Made::default() };
         for session in sessions {
             self.each_event(session, known, &mut made, |session, event, made| {
