@@ -10,5 +10,6 @@ mod elastic;
 mod events;
 mod findings;
 mod options;
+mod otlp;
 mod rows;
 mod server;
