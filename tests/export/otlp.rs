@@ -217,8 +217,8 @@ impl Trial {
     }
 }
 
-fn args(address: &str) -> [&str; 11] {
-    let args = "export --to otlp --name otel --token-file token --batch-bytes 40000 --address";
+fn args(address: &str) -> [&str; 13] {
+    let args = "export --to otlp --name otel --token-file token --batch-bytes 40000 --retry-for 20s --address";
     let mut words = args.split(' ').chain([address]);
     std::array::from_fn(|_| words.next().unwrap())
 }
@@ -304,13 +304,44 @@ fn what_is_refused_is_counted_and_kept_and_not_sent_again() {
     let letters: Vec<Value> = letters.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let reasons: Vec<&str> = letters.iter().map(|letter| letter["reason"].as_str().unwrap()).collect();
     assert!(reasons[0].starts_with("2 of ") && reasons[0].ends_with(": older than the retention"), "{reasons:?}");
-    assert!(reasons[1].contains("ReadObject: expect {"), "{reasons:?}");
+    assert!(reasons[1].contains(": 400: ") && reasons[1].contains("ReadObject: expect {"), "{reasons:?}");
     assert!(reasons[2].starts_with("1 of "), "{reasons:?}");
     // Each letter is a request that can be sent as it is.
     let request = |letter: &Value| serde_json::from_str(letter["record"].as_str().unwrap()).unwrap();
     let kept: BTreeSet<String> =
         letters.iter().flat_map(|one| log_records(&request(one))).map(|one| id(&one)).collect();
     assert!(letters.len() == 3 && kept.is_superset(&collector.refused));
+}
+
+/// The same request must not come again, so it comes in halves; one record alone that is too large is refused.
+#[test]
+fn what_is_too_large_comes_in_parts() {
+    let trial = Trial::new();
+    let (server, collector) = start(|collector, request, records| {
+        let is_too_large = match request {
+            1..=3 => records.len() > 3,
+            // Halves of halves, until one is a record.
+            20.. if collector.refused.is_empty() => true,
+            _ => false,
+        };
+        if is_too_large && records.len() == 1 {
+            collector.refused.insert(id(&records[0]));
+            collector.settle(records);
+        }
+        is_too_large.then(|| Answer::Whole(413, String::new()))
+    });
+    let ran = run(trial.path(), &args(&server.address));
+    server.end();
+    assert_eq!(ran.code, Some(3), "{}", ran.err);
+    assert!(ran.err.contains("1 event were refused") && !ran.err.contains("after a failure"), "{}", ran.err);
+    let collector = collector.lock().unwrap();
+    assert_eq!((collector.refused.len(), collector.again), (1, 0));
+    trial.is_all_at(&collector);
+    let letters = fs::read_to_string(trial.path().join("smtptrail-store/exports/otel.dead-letters")).unwrap();
+    let letter: Value = serde_json::from_str(letters.trim()).unwrap();
+    assert_eq!(letter["reason"], "1 of 1: 413 too large");
+    let kept = log_records(&serde_json::from_str(letter["record"].as_str().unwrap()).unwrap());
+    assert!(kept.len() == 1 && collector.refused.contains(&id(&kept[0])));
 }
 
 /// Only 429, 502, 503 and 504 are to be tried again. The next export is another matter.
@@ -324,8 +355,8 @@ fn other_answers_end_the_export_and_nothing_is_lost() {
     for status in [401, 403, 404, 405, 408, 500, 501, 301] {
         let ran = run(trial.path(), &args(&server.address));
         assert_eq!(ran.code, Some(2), "{}", ran.err);
-        let said = format!("/v1/logs answered {status}");
-        assert!(ran.err.contains(&said), "{}", ran.err);
+        let said = format!("/v1/logs answered {status}: ");
+        assert!(ran.err.contains(&said) && ran.err.contains("not like this"), "{}", ran.err);
     }
     assert_eq!(collector.lock().unwrap().requests, 8);
     done(trial.path(), &args(&server.address));

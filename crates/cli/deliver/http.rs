@@ -73,13 +73,27 @@ impl Answer {
     /// What the answer means if it is not the one hoped for: a receiver that is busy or broken may get well, one that
     /// does not want us never does.
     pub(crate) fn failure(&self, url: &str) -> Failure {
+        match self.status {
+            408 | 425 | 429 | 500..=599 => self.passing(url),
+            _ => self.lasting(url),
+        }
+    }
+
+    /// A failure that may pass.
+    pub(crate) fn passing(&self, url: &str) -> Failure {
+        Failure::Passing(anyhow!("{url} answered {}", self.shown()), self.retry_after)
+    }
+
+    /// A failure that never does.
+    pub(crate) fn lasting(&self, url: &str) -> Failure {
+        Failure::Lasting(anyhow!("{url} answered {}", self.shown()))
+    }
+
+    /// Its status, and the beginning of what it says.
+    pub(crate) fn shown(&self) -> String {
         let body = String::from_utf8_lossy(&self.body);
         let shown: String = body.chars().take(SHOWN_MAX).collect();
-        let error = anyhow!("{url} answered {}: {}", self.status, shown.trim());
-        match self.status {
-            408 | 425 | 429 | 500..=599 => Failure::Passing(error, self.retry_after),
-            _ => Failure::Lasting(error),
-        }
+        format!("{}: {}", self.status, shown.trim())
     }
 
     /// Its body as JSON. An answer that was cut off may be whole the next time.
