@@ -3,20 +3,19 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
-    process::{Command, Stdio},
     sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
 };
 
 use serde_json::{Deserializer, Value, json};
-use tempfile::{TempDir, tempdir};
 
 use crate::{
     events::Events,
-    program::{done, generate, run},
+    kills::end_and_go_on,
+    program::run,
     server::{Answer, Request, Server},
+    trial::{self, Trial},
 };
 
 const TOKEN: &str = "8f2b1c1e-0000-4000-8000-1234567890ab";
@@ -99,40 +98,13 @@ fn check(event: &Value) {
     }
 }
 
-struct Trial {
-    folder: TempDir,
-    expected: Events,
+/// What the collector has to have in the end.
+fn expected(trial: &Trial) -> BTreeSet<String> {
+    Events::of(&trial.exported("ecs")).ids().into_iter().map(str::to_owned).collect()
 }
 
-impl Trial {
-    fn new() -> Trial {
-        let folder = tempdir().unwrap();
-        generate(folder.path(), "logs", "--servers 2 --days 2 --mib-per-server 1 --codec plain");
-        done(folder.path(), &["index", "logs"]);
-        fs::write(folder.path().join("token"), TOKEN).unwrap();
-        let expected = Events::of(&done(folder.path(), &["export", "--to", "ecs"]).out);
-        Trial { folder, expected }
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
-}
-
-fn args(address: &str) -> [&str; 11] {
-    [
-        "export",
-        "--to",
-        "splunk",
-        "--name",
-        "splunk-prod",
-        "--address",
-        address,
-        "--token-file",
-        "token",
-        "--batch-bytes",
-        "40000",
-    ]
+fn args(address: &str) -> Vec<&str> {
+    trial::args("splunk", "splunk-prod", address)
 }
 
 fn start(fault: Fault) -> (Server, Arc<Mutex<Collector>>) {
@@ -144,7 +116,7 @@ fn start(fault: Fault) -> (Server, Arc<Mutex<Collector>>) {
 
 #[test]
 fn every_event_is_indexed_whatever_the_collector_does() {
-    let trial = Trial::new();
+    let trial = Trial::new(TOKEN);
     let (server, collector) = start(|collector, batch, events| match batch {
         1 => Some(Answer::Whole(503, json!({ "text": "Server is busy", "code": 9 }).to_string())),
         2 => Some(Answer::With(429, ("Retry-After", "0"), String::new())),
@@ -157,18 +129,17 @@ fn every_event_is_indexed_whatever_the_collector_does() {
         7 => Some(Answer::Half(500, "oops".to_owned())),
         _ => None,
     });
-    let ran = done(trial.path(), &args(&server.address));
+    let ran = trial.done(&args(&server.address));
     server.end();
     let collector = collector.lock().unwrap();
-    let expected: BTreeSet<String> = trial.expected.ids().into_iter().map(str::to_owned).collect();
-    assert_eq!(collector.indexed, expected);
+    assert_eq!(collector.indexed, expected(&trial));
     assert!(ran.err.contains("after a failure"), "{}", ran.err);
     assert!(collector.batches > 12, "{} batches", collector.batches);
 }
 
 #[test]
 fn an_event_that_splunk_refuses_goes_to_the_dead_letters() {
-    let trial = Trial::new();
+    let trial = Trial::new(TOKEN);
     let (server, collector) = start(|_, batch, _| {
         let refused = json!({ "text": "Event field cannot be blank", "code": 13, "invalid-event-number": 1 });
         (batch == 2).then(|| Answer::Whole(400, refused.to_string()))
@@ -182,13 +153,13 @@ fn an_event_that_splunk_refuses_goes_to_the_dead_letters() {
     let record: Value = serde_json::from_str(letter["record"].as_str().unwrap()).unwrap();
     let refused = record["fields"]["event_id"].as_str().unwrap();
     let collector = collector.lock().unwrap();
-    assert_eq!(collector.indexed.len() + 1, trial.expected.len());
+    assert_eq!(collector.indexed.len() + 1, expected(&trial).len());
     assert!(!collector.indexed.contains(refused));
 }
 
 #[test]
 fn a_wrong_token_is_said_at_once() {
-    let trial = Trial::new();
+    let trial = Trial::new(TOKEN);
     let (server, _) =
         start(|_, _, _| Some(Answer::Whole(403, json!({ "text": "Invalid token", "code": 4 }).to_string())));
     let begin = Instant::now();
@@ -201,30 +172,12 @@ fn a_wrong_token_is_said_at_once() {
 
 #[test]
 fn killed_in_the_middle_and_started_again() {
-    let trial = Trial::new();
+    let trial = Trial::new(TOKEN);
     let (server, collector) = start(|_, _, _| {
         thread::sleep(Duration::from_millis(20));
         None
     });
-    for signal in ["KILL", "KILL", "TERM"] {
-        let before = collector.lock().unwrap().indexed.len();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_smtptrail"))
-            .current_dir(trial.path())
-            .args(args(&server.address))
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let begin = Instant::now();
-        while collector.lock().unwrap().indexed.len() < before + 60 {
-            assert!(begin.elapsed() < Duration::from_secs(60), "nothing comes");
-            thread::sleep(Duration::from_millis(5));
-        }
-        let id = child.id().to_string();
-        assert!(Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap().success());
-        assert!(!child.wait().unwrap().success(), "it was over before {signal} came");
-    }
-    done(trial.path(), &args(&server.address));
+    end_and_go_on(&trial, &args(&server.address), || collector.lock().unwrap().indexed.len());
     server.end();
-    let expected: BTreeSet<String> = trial.expected.ids().into_iter().map(str::to_owned).collect();
-    assert_eq!(collector.lock().unwrap().indexed, expected);
+    assert_eq!(collector.lock().unwrap().indexed, expected(&trial));
 }

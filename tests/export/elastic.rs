@@ -4,21 +4,26 @@ use std::{
     collections::BTreeMap,
     fs,
     sync::{Arc, Mutex},
+    thread,
+    time::Duration,
 };
 
 use serde_json::{Value, json};
-use tempfile::tempdir;
 
 use crate::{
     events::Events,
-    program::{done, generate, run},
+    kills::end_and_go_on,
+    program::run,
     server::{Answer, Request, Server},
+    trial::{self, Trial},
 };
 
 /// What the index has, by id.
 #[derive(Default)]
 struct Index {
     documents: BTreeMap<String, Value>,
+    /// Documents that came although they were there.
+    known: usize,
     requests: u32,
 }
 
@@ -28,7 +33,7 @@ fn pairs(request: &Request) -> Vec<(String, Value)> {
     let path = request.path.split('?').next().unwrap();
     assert_eq!(path, "/logs-smtptrail.smtp-default/_bulk");
     assert_eq!(request.headers["content-type"], "application/x-ndjson");
-    assert_eq!(request.headers["authorization"], "ApiKey VnVhQ2ZHY0JDZGJrUW0tZTVhT3g6dWkybHAyYXhUTm1zeWFrdzl0dk5udw==");
+    assert_eq!(request.headers["authorization"], format!("ApiKey {KEY}"));
     let text = std::str::from_utf8(&request.body).unwrap();
     assert!(text.ends_with('\n'), "the last line has no end");
     let lines: Vec<&str> = text.lines().collect();
@@ -100,49 +105,61 @@ fn answer(index: &mut Index, request: &Request) -> Answer {
     }
 }
 
-#[test]
-fn every_event_is_indexed_once_whatever_the_cluster_does() {
-    let trial = tempdir().unwrap();
-    let folder = trial.path();
-    generate(folder, "logs", "--servers 2 --days 2 --mib-per-server 1 --codec plain");
-    done(folder, &["index", "logs"]);
-    fs::write(folder.join("key"), "VnVhQ2ZHY0JDZGJrUW0tZTVhT3g6dWkybHAyYXhUTm1zeWFrdzl0dk5udw==\n").unwrap();
-    let expected = Events::of(&done(folder, &["export", "--to", "ecs"]).out);
+const KEY: &str = "VnVhQ2ZHY0JDZGJrUW0tZTVhT3g6dWkybHAyYXhUTm1zeWFrdzl0dk5udw==";
+
+/// An index, and the server that writes into it.
+fn start(mut answer: impl FnMut(&mut Index, &Request) -> Answer + Send + 'static) -> (Server, Arc<Mutex<Index>>) {
     let index = Arc::new(Mutex::new(Index::default()));
     let shared = Arc::clone(&index);
-    let server = Server::start(move |request| answer(&mut shared.lock().unwrap(), request));
-    let args = [
-        "export",
-        "--to",
-        "elasticsearch",
-        "--name",
-        "es",
-        "--address",
-        &server.address,
-        "--token-file",
-        "key",
-        "--batch-bytes",
-        "40000",
-        "--dead-letters",
-        "dead",
-    ];
-    let ran = run(folder, &args);
-    assert_eq!(ran.code, Some(3), "{}", ran.err);
-    assert!(ran.err.contains("were there already") && ran.err.contains("after a failure"), "{}", ran.err);
-    let dead = fs::read_to_string(folder.join("dead")).unwrap();
-    let letters: Vec<Value> = dead.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(letters.len(), 1);
-    assert_eq!(letters[0]["reason"], "400 document_parsing_exception: for the test");
-    let again = done(folder, &args);
-    assert!(again.err.contains("nothing new"), "{}", again.err);
-    // Under another name everything comes again, and is there already.
-    let args: Vec<&str> = args.iter().map(|arg| if *arg == "es" { "other" } else { arg }).collect();
-    done(folder, &args);
-    server.end();
-    let index = index.lock().unwrap();
-    assert!(index.requests > 20, "{} requests", index.requests);
+    (Server::start(move |request| answer(&mut shared.lock().unwrap(), request)), index)
+}
+
+/// Fails unless the index has every event, with its own content.
+#[track_caller]
+fn is_all_in(trial: &Trial, index: &Index) {
+    let expected = Events::of(&trial.exported("ecs"));
     for (id, documents) in &expected.0 {
         assert_eq!(Some(&documents[0]), index.documents.get(id), "{id}");
     }
     assert_eq!(index.documents.len(), expected.len());
+}
+
+#[test]
+fn every_event_is_indexed_once_whatever_the_cluster_does() {
+    let trial = Trial::new(KEY);
+    let (server, index) = start(answer);
+    let args = |name| [&trial::args("elasticsearch", name, &server.address)[..], &["--dead-letters", "dead"]].concat();
+    let ran = run(trial.path(), &args("es"));
+    assert_eq!(ran.code, Some(3), "{}", ran.err);
+    assert!(ran.err.contains("were there already") && ran.err.contains("after a failure"), "{}", ran.err);
+    let dead = fs::read_to_string(trial.path().join("dead")).unwrap();
+    let letters: Vec<Value> = dead.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0]["reason"], "400 document_parsing_exception: for the test");
+    let again = trial.done(&args("es"));
+    assert!(again.err.contains("nothing new"), "{}", again.err);
+    // Under another name everything comes again, and is there already.
+    trial.done(&args("other"));
+    server.end();
+    let index = index.lock().unwrap();
+    assert!(index.requests > 20, "{} requests", index.requests);
+    is_all_in(&trial, &index);
+}
+
+#[test]
+fn killed_in_the_middle_and_started_again() {
+    let trial = Trial::new(KEY);
+    let (server, index) = start(|index, request| {
+        thread::sleep(Duration::from_millis(20));
+        let pairs = pairs(request);
+        index.known += pairs.iter().filter(|(id, _)| index.documents.contains_key(id)).count();
+        Answer::Whole(200, create(index, &pairs, |_| None))
+    });
+    end_and_go_on(&trial, &trial::args("elasticsearch", "es", &server.address), || {
+        index.lock().unwrap().documents.len()
+    });
+    server.end();
+    let index = index.lock().unwrap();
+    assert!(index.known > 0, "what came before the kills did not come again");
+    is_all_in(&trial, &index);
 }

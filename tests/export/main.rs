@@ -2,6 +2,8 @@
 
 #[path = "../program/mod.rs"]
 mod program;
+#[path = "../program/running.rs"]
+mod running;
 
 mod checkpoints;
 mod collector;
@@ -9,7 +11,9 @@ mod crashes;
 mod elastic;
 mod events;
 mod findings;
+mod kills;
 mod options;
 mod otlp;
 mod rows;
 mod server;
+mod trial;

@@ -3,17 +3,18 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
     sync::{Arc, Mutex},
+    thread,
     time::{Duration, Instant},
 };
 
 use serde_json::{Deserializer, Value, json};
-use tempfile::{TempDir, tempdir};
 
 use crate::{
-    program::{done, generate, run},
+    kills::end_and_go_on,
+    program::run,
     server::{Answer, Request, Server},
+    trial::{self, Trial},
 };
 
 const TOKEN: &str = "a-token.of-some_collector";
@@ -186,41 +187,19 @@ fn check_any(value: &Value) {
     }
 }
 
-struct Trial {
-    folder: TempDir,
-    expected: Records,
+/// Fails unless the collector has everything that it did not refuse, as a file would have it.
+#[track_caller]
+fn is_all_at(trial: &Trial, collector: &Collector) {
+    let exported = trial.exported("otlp");
+    let requests = Deserializer::from_str(&exported).into_iter().map(Result::unwrap);
+    let mut expected: Records = requests.flat_map(|request| log_records(&request)).map(|one| (id(&one), one)).collect();
+    assert_eq!(collector.records.len() + collector.refused.len(), expected.len());
+    expected.retain(|id, _| !collector.refused.contains(id));
+    assert_eq!(collector.records, expected);
 }
 
-impl Trial {
-    fn new() -> Trial {
-        let folder = tempdir().unwrap();
-        generate(folder.path(), "logs", "--servers 2 --days 2 --mib-per-server 1 --codec plain");
-        done(folder.path(), &["index", "logs"]);
-        fs::write(folder.path().join("token"), format!("{TOKEN}\n")).unwrap();
-        let exported = done(folder.path(), &["export", "--to", "otlp"]).out;
-        let requests = Deserializer::from_str(&exported).into_iter().map(Result::unwrap);
-        let expected = requests.flat_map(|request| log_records(&request)).map(|one| (id(&one), one)).collect();
-        Trial { folder, expected }
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    /// Fails unless the collector has everything that it did not refuse.
-    fn is_all_at(&self, collector: &Collector) {
-        assert!(collector.refused.iter().all(|id| !collector.records.contains_key(id)));
-        let mut expected = self.expected.clone();
-        expected.retain(|id, _| !collector.refused.contains(id));
-        assert_eq!(collector.records.len() + collector.refused.len(), self.expected.len());
-        assert_eq!(collector.records, expected);
-    }
-}
-
-fn args(address: &str) -> [&str; 13] {
-    let args = "export --to otlp --name otel --token-file token --batch-bytes 40000 --retry-for 20s --address";
-    let mut words = args.split(' ').chain([address]);
-    std::array::from_fn(|_| words.next().unwrap())
+fn args(address: &str) -> Vec<&str> {
+    trial::args("otlp", "otel", address)
 }
 
 fn start(fault: Fault) -> (Server, Arc<Mutex<Collector>>) {
@@ -233,7 +212,7 @@ fn start(fault: Fault) -> (Server, Arc<Mutex<Collector>>) {
 /// Each fault is followed by a request that is answered as it should be, because pauses double with every failure.
 #[test]
 fn every_record_comes_whatever_the_collector_does() {
-    let trial = Trial::new();
+    let trial = Trial::new(TOKEN);
     let (server, collector) = start(|collector, request, records| match request {
         1 => Some(Answer::Whole(503, json!({ "message": "out of memory" }).to_string())),
         3 => {
@@ -267,22 +246,22 @@ fn every_record_comes_whatever_the_collector_does() {
         }
         _ => None,
     });
-    let ran = done(trial.path(), &args(&server.address));
+    let ran = trial.done(&args(&server.address));
     assert!(ran.err.contains("8 new attempts after a failure"), "{}", ran.err);
     let requests = collector.lock().unwrap().requests;
     assert!(requests > 24, "{requests} requests");
-    let again = done(trial.path(), &args(&server.address));
+    let again = trial.done(&args(&server.address));
     assert!(again.err.contains("nothing new"), "{}", again.err);
     server.end();
     let collector = collector.lock().unwrap();
     assert_eq!(collector.requests, requests);
     assert!(collector.again > 0, "what was stored without an answer did not come again");
-    trial.is_all_at(&collector);
+    is_all_at(&trial, &collector);
 }
 
 #[test]
 fn what_is_refused_is_counted_and_kept_and_not_sent_again() {
-    let trial = Trial::new();
+    let trial = Trial::new(TOKEN);
     let (server, collector) = start(|collector, request, records| match request {
         2 => collector.take_in_part(records, 2, json!("2")),
         4 => collector.refuse(records),
@@ -292,11 +271,11 @@ fn what_is_refused_is_counted_and_kept_and_not_sent_again() {
     });
     let ran = run(trial.path(), &args(&server.address));
     assert_eq!(ran.code, Some(3), "{}", ran.err);
-    let again = done(trial.path(), &args(&server.address));
+    let again = trial.done(&args(&server.address));
     assert!(again.err.contains("nothing new"), "{}", again.err);
     server.end();
     let collector = collector.lock().unwrap();
-    trial.is_all_at(&collector);
+    is_all_at(&trial, &collector);
     let said = format!("{} events were refused", collector.refused.len());
     assert!(collector.refused.len() > 5 && ran.err.contains(&said), "{said} not in {}", ran.err);
 
@@ -316,7 +295,7 @@ fn what_is_refused_is_counted_and_kept_and_not_sent_again() {
 /// The same request must not come again, so it comes in halves; one record alone that is too large is refused.
 #[test]
 fn what_is_too_large_comes_in_parts() {
-    let trial = Trial::new();
+    let trial = Trial::new(TOKEN);
     let (server, collector) = start(|collector, request, records| {
         let is_too_large = match request {
             1..=3 => records.len() > 3,
@@ -336,7 +315,7 @@ fn what_is_too_large_comes_in_parts() {
     assert!(ran.err.contains("1 event were refused") && !ran.err.contains("after a failure"), "{}", ran.err);
     let collector = collector.lock().unwrap();
     assert_eq!((collector.refused.len(), collector.again), (1, 0));
-    trial.is_all_at(&collector);
+    is_all_at(&trial, &collector);
     let letters = fs::read_to_string(trial.path().join("smtptrail-store/exports/otel.dead-letters")).unwrap();
     let letter: Value = serde_json::from_str(letters.trim()).unwrap();
     assert_eq!(letter["reason"], "1 of 1: 413 too large");
@@ -347,7 +326,7 @@ fn what_is_too_large_comes_in_parts() {
 /// Only 429, 502, 503 and 504 are to be tried again. The next export is another matter.
 #[test]
 fn other_answers_end_the_export_and_nothing_is_lost() {
-    let trial = Trial::new();
+    let trial = Trial::new(TOKEN);
     let (server, collector) = start(|_, request, _| {
         let status = *[401, 403, 404, 405, 408, 500, 501, 301].get(request as usize - 1)?;
         Some(Answer::Whole(status, json!({ "message": "not like this" }).to_string()))
@@ -359,7 +338,26 @@ fn other_answers_end_the_export_and_nothing_is_lost() {
         assert!(ran.err.contains(&said) && ran.err.contains("not like this"), "{}", ran.err);
     }
     assert_eq!(collector.lock().unwrap().requests, 8);
-    done(trial.path(), &args(&server.address));
+    trial.done(&args(&server.address));
     server.end();
-    trial.is_all_at(&collector.lock().unwrap());
+    is_all_at(&trial, &collector.lock().unwrap());
+}
+
+#[test]
+fn killed_in_the_middle_and_started_again() {
+    let trial = Trial::new(TOKEN);
+    let (server, collector) = start(|_, _, _| {
+        thread::sleep(Duration::from_millis(20));
+        None
+    });
+    end_and_go_on(&trial, &args(&server.address), || {
+        let mut collector = collector.lock().unwrap();
+        // An answer does not bind a sender that is killed before it has noted it.
+        collector.settled.clear();
+        collector.records.len()
+    });
+    server.end();
+    let collector = collector.lock().unwrap();
+    assert!(collector.again > 0, "what came before the kills did not come again");
+    is_all_at(&trial, &collector);
 }

@@ -1,21 +1,17 @@
-//! An indexed fleet, what an export of it has to hand over, and exports that go on meanwhile.
+//! An indexed fleet, and what an export of it has to hand over.
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
-    os::unix::process::ExitStatusExt,
+    fs,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
 
-use crate::program::{Ran, done, generate};
-
-/// How long anything may take, on a machine that does much else.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::{
+    program::{Ran, done, generate},
+    running::Running,
+};
 
 /// A folder with logs and a store.
 pub(crate) struct Fleet(TempDir);
@@ -73,64 +69,8 @@ impl Fleet {
     }
 
     /// Starts an export.
-    pub(crate) fn start(&self, args: &[&str]) -> Export {
-        let said = self.path("export.stderr");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_smtptrail"));
-        command.current_dir(self.folder()).args(args).stdin(Stdio::null()).stdout(Stdio::null());
-        let child = command.stderr(File::create(&said).unwrap()).spawn().unwrap();
-        Export { child, said }
-    }
-}
-
-/// An export that goes on.
-pub(crate) struct Export {
-    child: Child,
-    said: PathBuf,
-}
-
-impl Export {
-    /// Waits until something holds; whether it does before the export ends.
-    pub(crate) fn is_running_when(&mut self, holds: impl FnMut() -> bool) -> bool {
-        let mut is_over = false;
-        let mut holds = holds;
-        wait_for("the export", || {
-            is_over = self.child.try_wait().unwrap().is_some();
-            is_over || holds()
-        });
-        !is_over
-    }
-
-    /// `kill -9`; whether that came before the export's own end.
-    pub(crate) fn kill(mut self) -> bool {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap().signal() == Some(9)
-    }
-
-    /// Waits for a good end; gives what it said.
-    #[track_caller]
-    pub(crate) fn end(mut self) -> String {
-        wait_for("the export's end", || self.child.try_wait().unwrap().is_some());
-        let said = fs::read_to_string(&self.said).unwrap();
-        assert!(self.child.wait().unwrap().success(), "{said}");
-        said
-    }
-}
-
-/// Nothing outlives its test.
-impl Drop for Export {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Waits until something holds.
-#[track_caller]
-pub(crate) fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
-    let begin = Instant::now();
-    while !holds() {
-        assert!(begin.elapsed() < PATIENCE, "{what} did not come");
-        thread::sleep(Duration::from_millis(2));
+    pub(crate) fn start(&self, args: &[&str]) -> Running {
+        Running::start(self.folder(), args)
     }
 }
 

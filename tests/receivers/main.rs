@@ -7,6 +7,8 @@
 
 #[path = "../program/mod.rs"]
 mod program;
+#[path = "../program/running.rs"]
+mod running;
 
 mod collector;
 mod fleet;

@@ -17,7 +17,10 @@ use std::{
 use base64::Engine;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
-use crate::fleet::{Fleet, Lines, wait_for};
+use crate::{
+    fleet::{Fleet, Lines},
+    running::wait_for,
+};
 
 /// Below the ports that the system gives to clients: one that connects to a server that is not there must not meet
 /// itself.
