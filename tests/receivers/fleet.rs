@@ -97,6 +97,19 @@ impl Lines {
         *self.0.entry(line).or_default() += 1;
     }
 
+    /// The records of messages of a format, without the header that they got on their way.
+    #[track_caller]
+    pub(crate) fn records(self, format: &str) -> Lines {
+        if format == "syslog" {
+            return self; // It has its header everywhere.
+        }
+        let mut records = Lines::default();
+        for (line, times) in self.0 {
+            *records.0.entry(without_header(&line)).or_default() += times;
+        }
+        records
+    }
+
     /// How many there are, each as often as it is there.
     pub(crate) fn count(&self) -> u32 {
         self.0.values().sum()
@@ -124,4 +137,15 @@ impl Lines {
             other.len()
         );
     }
+}
+
+/// The record behind a header of RFC 5424 without structured data: CEF and LEEF have none of their own.
+#[track_caller]
+fn without_header(line: &[u8]) -> Vec<u8> {
+    let parts: Vec<&[u8]> = line.splitn(8, |&byte| byte == b' ').collect();
+    let text = |at: usize| String::from_utf8_lossy(parts[at]).into_owned();
+    assert!(text(0).starts_with('<') && text(0).ends_with(">1"), "{}", String::from_utf8_lossy(line));
+    assert!(text(1).starts_with("2024-03-0") && text(1).ends_with('Z'), "{}", text(1));
+    assert_eq!((text(3), text(4), text(6)), ("smtptrail".to_owned(), "-".to_owned(), "-".to_owned()));
+    parts[7].to_vec()
 }

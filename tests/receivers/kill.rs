@@ -7,6 +7,7 @@ use std::{fs, path::Path, time::Duration};
 use crate::{
     collector::{Collector, Conduct},
     fleet::{Fleet, Lines},
+    running::Running,
 };
 
 /// All kinds but findings. Those depend on the days that are judged together, and after a kill fewer may be left.
@@ -60,6 +61,20 @@ fn a_folder_has_everything_once_and_nothing_unfinished() {
     lines.are(&fleet.lines_of("syslog", KINDS));
 }
 
+/// An export to a receiver of syslog, in small batches.
+fn args_to(collector: &Collector) -> Vec<&str> {
+    let export = ["--threads", "1", "export", "--to", "syslog", "--kinds", KINDS, "--name", "siem"];
+    [&export, &["--batch-bytes", "30000"][..], &collector.how()].concat()
+}
+
+/// Starts an export, and waits until so many more messages came.
+fn start(fleet: &Fleet, collector: &Collector, more: u32) -> Running {
+    let before = collector.count();
+    let mut export = fleet.start(&args_to(collector));
+    assert!(export.is_running_when(|| collector.count() >= before + more), "it was over before {more} more came");
+    export
+}
+
 /// A receiver of syslog gets some twice, and none of them otherwise than the first time. The last kill is after the
 /// export's place was noted, and what came before that comes no more.
 #[test]
@@ -67,21 +82,31 @@ fn a_receiver_of_syslog_has_everything() {
     let fleet = Fleet::new();
     let expected = fleet.lines_of("syslog", KINDS);
     let collector = Collector::start(|_| Conduct::Reads(Duration::from_millis(50)));
-    let address = collector.address.clone();
-    let name = ["--name", "syslog", "--address", &address, "--batch-bytes", "30000"];
-    let args = [&["--threads", "1", "export", "--to", "syslog", "--kinds", KINDS], &name[..]].concat();
-    let is_noted = || !fleet.done(&["export", "--status"]).out.contains(" 0 events so far");
     for more in [1, 300, 600] {
-        let before = collector.count();
-        let mut export = fleet.start(&args);
-        assert!(export.is_running_when(|| collector.count() >= before + more));
-        assert!(export.kill());
+        assert!(start(&fleet, &collector, more).kill());
     }
-    let mut export = fleet.start(&args);
+    let is_noted = || !fleet.done(&["export", "--status"]).out.contains(" 0 events so far");
+    let mut export = start(&fleet, &collector, 1);
     assert!(export.is_running_when(is_noted), "it was over before anything was noted");
     assert!(export.kill());
     let before = collector.count();
-    fleet.done(&args);
+    fleet.done(&args_to(&collector));
     assert!(collector.count() - before < expected.count(), "it began at the beginning");
+    collector.end().are_at_least(&expected);
+}
+
+#[test]
+fn a_receiver_of_syslog_over_tls_has_everything() {
+    let fleet = Fleet::new();
+    let expected = fleet.lines_of("syslog", KINDS);
+    let collector = Collector::start_tls(fleet.folder(), |_| Conduct::Reads(Duration::from_millis(20)));
+    for more in [1, 300] {
+        assert!(start(&fleet, &collector, more).kill());
+    }
+    let (code, said) = start(&fleet, &collector, 300).stop();
+    assert!(code == Some(2) && said.contains("stopped by a signal"), "{said}");
+    fleet.done(&args_to(&collector));
+    let again = fleet.done(&args_to(&collector));
+    assert!(again.err.contains("nothing new"), "{}", again.err);
     collector.end().are_at_least(&expected);
 }

@@ -10,6 +10,7 @@ mod program;
 #[path = "../program/running.rs"]
 mod running;
 
+mod certificates;
 mod collector;
 mod fleet;
 mod kill;

@@ -14,10 +14,8 @@ use std::{
     time::Duration,
 };
 
-use base64::Engine;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-
 use crate::{
+    certificates::make_certificates,
     fleet::{Fleet, Lines},
     running::wait_for,
 };
@@ -127,54 +125,6 @@ impl Drop for Rsyslog {
     }
 }
 
-/// An authority, and a certificate of it for this host.
-fn make_certificates(folder: &Path) {
-    let authority_key = KeyPair::generate().unwrap();
-    let mut authority = CertificateParams::default();
-    authority.distinguished_name.push(DnType::CommonName, "authority of a test");
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let root = authority.self_signed(&authority_key).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let issuer = Issuer::new(authority, authority_key);
-    let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
-    for (name, kind, der) in [
-        ("ca.pem", "CERTIFICATE", root.der().to_vec()),
-        ("server.pem", "CERTIFICATE", certificate.der().to_vec()),
-        ("server.key", "PRIVATE KEY", key.serialize_der()),
-    ] {
-        let text = base64::engine::general_purpose::STANDARD.encode(der);
-        let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
-        let pem = format!("-----BEGIN {kind}-----\n{}\n-----END {kind}-----\n", lines.join("\n"));
-        fs::write(folder.join(name), pem).unwrap();
-    }
-}
-
-/// The record behind a header of RFC 5424 without structured data: CEF and LEEF have none of their own.
-#[track_caller]
-fn without_header(line: &[u8]) -> Vec<u8> {
-    let parts: Vec<&[u8]> = line.splitn(8, |&byte| byte == b' ').collect();
-    let text = |at: usize| String::from_utf8_lossy(parts[at]).into_owned();
-    assert!(text(0).starts_with('<') && text(0).ends_with(">1"), "{}", String::from_utf8_lossy(line));
-    assert!(text(1).starts_with("2024-03-0") && text(1).ends_with('Z'), "{}", text(1));
-    assert_eq!((text(3), text(4), text(6)), ("smtptrail".to_owned(), "-".to_owned(), "-".to_owned()));
-    parts[7].to_vec()
-}
-
-/// The records of the lines that came.
-#[track_caller]
-fn records(received: Lines, format: &str) -> Lines {
-    if format == "syslog" {
-        return received;
-    }
-    let mut records = Lines::default();
-    for (line, times) in received.0 {
-        let record = without_header(&line);
-        (0..times).for_each(|_| records.add_line(record.clone()));
-    }
-    records
-}
-
 /// The ids of events.
 fn ids(lines: &Lines, format: &str) -> Lines {
     let (begin, end) = match format {
@@ -206,7 +156,7 @@ fn every_record_comes_once_and_byte_for_byte() {
             args.extend(["--ca", "rsyslog/ca.pem"]);
         }
         fleet.done(&args);
-        let received = records(server.received(), format);
+        let received = server.received().records(format);
         let expected = fleet.lines(format);
         received.are(&expected);
         ids(&received, format).are(&ids(&expected, format));
