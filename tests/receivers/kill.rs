@@ -11,7 +11,8 @@ use crate::{
 };
 
 /// All kinds but findings. Those depend on the days that are judged together, and after a kill fewer may be left.
-const KINDS: &str = "certificate-presented,certificate-received,tls-negotiated,tls-failed,refusal,session-end";
+pub(crate) const KINDS: &str =
+    "certificate-presented,certificate-received,tls-negotiated,tls-failed,refusal,session-end";
 
 /// Bytes at which exports into files are killed, of some 29 million.
 const SIZES: [u64; 5] = [0, 1, 6_000_000, 12_000_000, 20_000_000];

@@ -12,6 +12,7 @@ mod running;
 
 mod certificates;
 mod collector;
+mod datagrams;
 mod fleet;
 mod kill;
 #[cfg(feature = "real-receivers")]
