@@ -16,7 +16,7 @@ use std::{
 use crate::{
     fleet::{Fleet, Lines},
     kill::KINDS,
-    program::done,
+    program::{done, run},
     running::wait_for,
 };
 
@@ -140,6 +140,22 @@ fn killed_in_the_middle_and_started_again() {
     check(receiver.take(), &expected, expected.count());
     let again = fleet.done(&args);
     assert!(again.err.contains("nothing new"), "{}", again.err);
+}
+
+/// A host on which nobody listens says so, and then it is as with every other receiver that is not there.
+#[test]
+fn nothing_is_sent_to_nobody() {
+    let fleet = Fleet::new();
+    // An address of its own, so that no other test takes the port meanwhile.
+    let address = own_address(&UdpSocket::bind("127.0.0.2:0").unwrap());
+    let url = format!("udp://{address}");
+    let args = ["export", "--to", "syslog", "--name", "siem", "--retry-for", "1s", "--address", &url];
+    let ran = run(fleet.folder(), &args);
+    assert!(ran.code == Some(2) && ran.err.contains("did not confirm anything"), "{}", ran.err);
+    let expected = fleet.lines("syslog");
+    let mut receiver = Receiver::on(UdpSocket::bind(address).unwrap());
+    fleet.done(&args);
+    check(receiver.take(), &expected, expected.count());
 }
 
 /// Receivers have limits, and a datagram has one; the formats keep below them.

@@ -3,7 +3,8 @@
 //! Syslog confirms nothing. Over TCP and TLS a batch has a connection of its own, which is closed for writing at its
 //! end: a receiver that has read everything closes the rest, one that went away in the middle resets it, and then the
 //! batch is sent again. One that goes away between two packets closes first, and resets the connection when the second
-//! comes, so the reset is waited for as well. Datagrams get lost, and nobody hears of it.
+//! comes, so the reset is waited for as well. Datagrams get lost, and nobody hears of it; only a host on which nobody
+//! listens may say so.
 
 use std::{
     io::{self, Read, Write},
@@ -18,6 +19,7 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName}
 
 use super::{
     Batch, Receiver, Taken,
+    dead_letters::DeadLetters,
     retry::{Failure, Patience},
     trust::Trust,
 };
@@ -34,12 +36,20 @@ const RESET_WITHIN: Duration = Duration::from_millis(500);
 /// How often it is looked whether the receiver's host has acknowledged everything, once the receiver has closed.
 const ASKED_EVERY: Duration = Duration::from_millis(2);
 
+/// The number that the system has for a datagram that is too large (EMSGSIZE, WSAEMSGSIZE).
+const TOO_LARGE: i32 = match () {
+    () if cfg!(windows) => 10_040,
+    () if cfg!(any(target_os = "linux", target_os = "android")) => 90,
+    () => 40,
+};
+
 /// A receiver of syslog.
 pub(crate) struct Syslog {
     host: String,
     address: String,
     how: How,
     patience: Patience,
+    dead: DeadLetters,
 }
 
 enum How {
@@ -50,7 +60,12 @@ enum How {
 
 impl Syslog {
     /// A receiver at `tcp://HOST:PORT`, `tls://HOST:PORT` or `udp://HOST:PORT`.
-    pub(crate) fn new(address: &str, trust: Option<&Trust>, patience: Patience) -> anyhow::Result<Syslog> {
+    pub(crate) fn new(
+        address: &str,
+        trust: Option<&Trust>,
+        patience: Patience,
+        dead: DeadLetters,
+    ) -> anyhow::Result<Syslog> {
         let Some((scheme, rest)) = address.split_once("://") else {
             bail!("{address}: write tcp://HOST:PORT, tls://HOST:PORT or udp://HOST:PORT");
         };
@@ -76,7 +91,7 @@ impl Syslog {
             ("udp", _) => How::Udp(udp_socket(&format!("{host}:{port}"))?),
             _ => How::Tcp,
         };
-        Ok(Syslog { host: bare, address: format!("{host}:{port}"), how, patience })
+        Ok(Syslog { host: bare, address: format!("{host}:{port}"), how, patience, dead })
     }
 
     fn connect(&self) -> io::Result<TcpStream> {
@@ -164,16 +179,28 @@ fn udp_socket(address: &str) -> anyhow::Result<UdpSocket> {
     Ok(socket)
 }
 
+/// Sends every record by itself; gives those that are too large for that. What a host says on which nobody listens
+/// comes with a later datagram, so nobody knows how many are lost.
+fn send_datagrams<'b>(socket: &UdpSocket, batch: &'b Batch) -> io::Result<Vec<&'b [u8]>> {
+    let mut too_large = Vec::new();
+    for record in batch.records() {
+        match socket.send(record) {
+            Err(error) if error.raw_os_error() == Some(TOO_LARGE) => too_large.push(record),
+            sent => drop(sent?),
+        }
+    }
+    socket.take_error()?.map_or(Ok(too_large), Err)
+}
+
 impl Receiver for Syslog {
     fn send(&mut self, batch: &Batch) -> anyhow::Result<Taken> {
         if let How::Udp(socket) = &self.how {
-            for record in batch.records() {
-                // A host that nobody listens on says so with the next datagram.
-                if let Err(error) = socket.send(record).or_else(|_| socket.send(record)) {
-                    return Err(error).with_context(|| format!("cannot send to {}", self.address));
-                }
+            let failed = |error| Failure::Passing(anyhow!("{}: {error}", self.address), None);
+            let (too_large, retries) = self.patience.until_done(|| send_datagrams(socket, batch).map_err(failed))?;
+            for record in &too_large {
+                self.dead.keep(record, &format!("{} bytes are too many for a datagram", record.len()))?;
             }
-            return Ok(Taken::default());
+            return Ok(Taken { retries, refused: too_large.len() as u64, ..Taken::default() });
         }
         let mut framed = Vec::with_capacity(batch.bytes.len() + 8 * batch.ends.len());
         for record in batch.records() {
@@ -189,5 +216,41 @@ impl Receiver for Syslog {
             self.try_once(&framed).map_err(failed)
         })?;
         Ok(Taken { retries, ..Taken::default() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_is_too_large_for_a_datagram_is_a_dead_letter() {
+        let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+        receiver.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let letters = folder.path().join("dead");
+        let address = format!("udp://{}", receiver.local_addr().unwrap());
+        let patience = Patience { at_most: Duration::ZERO, stop: Arc::default() };
+        let mut syslog = Syslog::new(&address, None, patience, DeadLetters::new(&letters)).unwrap();
+
+        // An IPv4 packet has 65,535 bytes, of which its header takes 20 and that of UDP 8.
+        let records = ["first", &"x".repeat(65_508), &"y".repeat(65_507), "last"];
+        let mut batch = Batch::default();
+        for record in records {
+            batch.bytes.extend_from_slice(format!("{record}\n").as_bytes());
+            batch.ends.push(batch.bytes.len());
+        }
+        assert_eq!(syslog.send(&batch).unwrap(), Taken { refused: 1, ..Taken::default() });
+        let mut datagram = vec![0; 65_536];
+        for record in [records[0], records[2], records[3]] {
+            let length = receiver.recv(&mut datagram).unwrap();
+            assert!(datagram[..length] == *record.as_bytes(), "{length} bytes");
+        }
+        let letters = fs::read_to_string(letters).unwrap();
+        let letter: serde_json::Value = serde_json::from_str(&letters).unwrap();
+        assert_eq!(letter["reason"], "65508 bytes are too many for a datagram");
+        assert_eq!(letter["record"], records[1]);
     }
 }

@@ -178,7 +178,7 @@ impl SendingArgs {
             Wire::Splunk => Box::new(Splunk::new(address, token, trust, patience, dead)?),
             Wire::Elasticsearch => Box::new(Elasticsearch::new(address, token, trust, patience, dead)?),
             Wire::Otlp => Box::new(Otlp::new(address, token, trust, sink.framing(), patience, dead)?),
-            Wire::Syslog { .. } => Box::new(Syslog::new(address, trust, patience)?),
+            Wire::Syslog { .. } => Box::new(Syslog::new(address, trust, patience, dead)?),
             Wire::None => bail!("{} goes into files, not to an address", sink.name()),
         })
     }
