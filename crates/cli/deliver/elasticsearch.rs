@@ -7,11 +7,10 @@ use base64::Engine;
 use serde_json::Value;
 
 use super::{
-    Batch, Receiver, Taken,
+    Batch, Destination, Receiver, Taken,
     dead_letters::DeadLetters,
     http::{Client, with_path},
     retry::{Failure, Patience},
-    trust::Trust,
 };
 
 /// The data stream that the index template is for.
@@ -39,13 +38,8 @@ struct Tried {
 impl Elasticsearch {
     /// An index or data stream at an address; without a path the one that the template is for. A token with a colon is
     /// a user and a password, any other an API key.
-    pub(crate) fn new(
-        address: &str,
-        token: Option<&str>,
-        trust: Option<&Trust>,
-        patience: Patience,
-        dead: DeadLetters,
-    ) -> anyhow::Result<Elasticsearch> {
+    pub(crate) fn new(destination: Destination<'_>) -> anyhow::Result<Elasticsearch> {
+        let Destination { address, token, trust, patience, dead } = destination;
         let stream = with_path(address, DATA_STREAM)?;
         let stream = stream.strip_suffix("/_bulk").unwrap_or(&stream);
         let url = format!("{stream}/_bulk?filter_path=errors,items.*.status,items.*.error");

@@ -26,6 +26,20 @@ pub(crate) use self::{
     trust::Trust,
 };
 
+/// Where records go, and what it takes to get them there.
+pub(crate) struct Destination<'a> {
+    /// The receiver's address.
+    pub(crate) address: &'a str,
+    /// What it knows us by.
+    pub(crate) token: Option<&'a str>,
+    /// Whom a connection over TLS trusts; `None` for one without.
+    pub(crate) trust: Option<&'a Trust>,
+    /// How long to try.
+    pub(crate) patience: Patience,
+    /// What it will never take.
+    pub(crate) dead: DeadLetters,
+}
+
 /// Records made of some events, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {

@@ -6,11 +6,10 @@
 use export::Framing;
 
 use super::{
-    Batch, Receiver, Taken,
+    Batch, Destination, Receiver, Taken,
     dead_letters::DeadLetters,
     http::{Client, with_path},
     retry::{Failure, Patience},
-    trust::Trust,
 };
 
 /// A collector.
@@ -33,14 +32,8 @@ enum Tried {
 
 impl Otlp {
     /// A collector at an address. The path may be left out.
-    pub(crate) fn new(
-        address: &str,
-        token: Option<&str>,
-        trust: Option<&Trust>,
-        framing: Framing,
-        patience: Patience,
-        dead: DeadLetters,
-    ) -> anyhow::Result<Otlp> {
+    pub(crate) fn new(destination: Destination<'_>, framing: Framing) -> anyhow::Result<Otlp> {
+        let Destination { address, token, trust, patience, dead } = destination;
         let url = with_path(address, "/v1/logs")?;
         let headers = token.map(|token| ("Authorization", format!("Bearer {token}"))).into_iter().collect();
         let frame = match framing {

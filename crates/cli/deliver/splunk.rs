@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 
 use super::{
-    Batch, Receiver, Taken,
+    Batch, Destination, Receiver, Taken,
     dead_letters::DeadLetters,
     http::{Client, with_path},
     retry::{Failure, Patience, random},
-    trust::Trust,
 };
 
 /// How long an acknowledgement is waited for. Then the batch is sent again.
@@ -42,13 +41,8 @@ enum Tried {
 
 impl Splunk {
     /// A collector at an address. A path may be left out.
-    pub(crate) fn new(
-        address: &str,
-        token: Option<&str>,
-        trust: Option<&Trust>,
-        patience: Patience,
-        dead: DeadLetters,
-    ) -> anyhow::Result<Splunk> {
+    pub(crate) fn new(destination: Destination<'_>) -> anyhow::Result<Splunk> {
+        let Destination { address, token, trust, patience, dead } = destination;
         let token = token.ok_or_else(|| anyhow!("Splunk wants a token; name its file with --token-file"))?;
         let url = with_path(address, "/services/collector/event")?;
         let channel = channel(random(), random());

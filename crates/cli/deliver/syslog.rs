@@ -18,10 +18,9 @@ use anyhow::{Context, anyhow, bail};
 use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
 
 use super::{
-    Batch, Receiver, Taken,
+    Batch, Destination, Receiver, Taken,
     dead_letters::DeadLetters,
     retry::{Failure, Patience},
-    trust::Trust,
 };
 
 /// Time to connect, and to hand over bytes.
@@ -60,12 +59,8 @@ enum How {
 
 impl Syslog {
     /// A receiver at `tcp://HOST:PORT`, `tls://HOST:PORT` or `udp://HOST:PORT`.
-    pub(crate) fn new(
-        address: &str,
-        trust: Option<&Trust>,
-        patience: Patience,
-        dead: DeadLetters,
-    ) -> anyhow::Result<Syslog> {
+    pub(crate) fn new(destination: Destination<'_>) -> anyhow::Result<Syslog> {
+        let Destination { address, trust, patience, dead, .. } = destination;
         let Some((scheme, rest)) = address.split_once("://") else {
             bail!("{address}: write tcp://HOST:PORT, tls://HOST:PORT or udp://HOST:PORT");
         };
@@ -233,7 +228,9 @@ mod tests {
         let letters = folder.path().join("dead");
         let address = format!("udp://{}", receiver.local_addr().unwrap());
         let patience = Patience { at_most: Duration::ZERO, stop: Arc::default() };
-        let mut syslog = Syslog::new(&address, None, patience, DeadLetters::new(&letters)).unwrap();
+        let dead = DeadLetters::new(&letters);
+        let destination = Destination { address: &address, token: None, trust: None, patience, dead };
+        let mut syslog = Syslog::new(destination).unwrap();
 
         // An IPv4 packet has 65,535 bytes, of which its header takes 20 and that of UDP 8.
         let records = ["first", &"x".repeat(65_508), &"y".repeat(65_507), "last"];

@@ -15,8 +15,8 @@ use export::{Framing, Sink, Wire};
 use super::{ExportArgs, job::Job};
 use crate::{
     deliver::{
-        Appended, Batch, DeadLetters, Elasticsearch, Otlp, Patience, Portioned, Receiver, Replaced, Splunk, Standard,
-        Syslog, Taken, Trust,
+        Appended, Batch, DeadLetters, Destination, Elasticsearch, Otlp, Patience, Portioned, Receiver, Replaced,
+        Splunk, Standard, Syslog, Taken, Trust,
     },
     duration,
 };
@@ -170,16 +170,19 @@ impl SendingArgs {
             true => Some(Trust::new(self.ca.as_deref(), own)?),
             false => None,
         };
-        let patience = Patience { at_most: self.retry_for, stop: Arc::clone(job.stop) };
-        let sink: &dyn Sink = job.sink;
-        let (token, trust) = (token.as_deref(), trust.as_ref());
-        let dead = DeadLetters::new(&self.dead_letters(args, job));
-        Ok(match sink.wire() {
-            Wire::Splunk => Box::new(Splunk::new(address, token, trust, patience, dead)?),
-            Wire::Elasticsearch => Box::new(Elasticsearch::new(address, token, trust, patience, dead)?),
-            Wire::Otlp => Box::new(Otlp::new(address, token, trust, sink.framing(), patience, dead)?),
-            Wire::Syslog { .. } => Box::new(Syslog::new(address, trust, patience, dead)?),
-            Wire::None => bail!("{} goes into files, not to an address", sink.name()),
+        let destination = Destination {
+            address,
+            token: token.as_deref(),
+            trust: trust.as_ref(),
+            patience: Patience { at_most: self.retry_for, stop: Arc::clone(job.stop) },
+            dead: DeadLetters::new(&self.dead_letters(args, job)),
+        };
+        Ok(match job.sink.wire() {
+            Wire::Splunk => Box::new(Splunk::new(destination)?),
+            Wire::Elasticsearch => Box::new(Elasticsearch::new(destination)?),
+            Wire::Otlp => Box::new(Otlp::new(destination, job.sink.framing())?),
+            Wire::Syslog { .. } => Box::new(Syslog::new(destination)?),
+            Wire::None => bail!("{} goes into files, not to an address", job.sink.name()),
         })
     }
 
