@@ -35,6 +35,8 @@ struct Collector {
     requests: u32,
     /// When the next request may come.
     not_before: Option<Instant>,
+    /// The record that it cannot read.
+    at_fault: Option<String>,
 }
 
 /// Faults by the number of the request.
@@ -84,9 +86,15 @@ impl Collector {
         Some(Answer::Whole(200, json!({ "partialSuccess": partial }).to_string()))
     }
 
-    fn refuse(&mut self, records: &[Value]) -> Option<Answer> {
-        self.refused.extend(records.iter().map(id));
-        self.settle(records);
+    /// Takes no request that has this record.
+    fn refuse(&mut self, records: &[Value], at_fault: &str) -> Option<Answer> {
+        if !records.iter().any(|record| id(record) == at_fault) {
+            return None;
+        }
+        if records.len() == 1 {
+            self.refused.extend(records.iter().map(id));
+            self.settle(records);
+        }
         Some(Answer::Whole(400, json!({ "code": 3, "message": "ReadObject: expect {" }).to_string()))
     }
 }
@@ -263,11 +271,15 @@ fn every_record_comes_whatever_the_collector_does() {
 fn what_is_refused_is_counted_and_kept_and_not_sent_again() {
     let trial = Trial::new(TOKEN);
     let (server, collector) = start(|collector, request, records| match request {
-        2 => collector.take_in_part(records, 2, json!("2")),
-        4 => collector.refuse(records),
+        // The first request of all is refused, and the record at fault is found.
+        1 => {
+            collector.at_fault = records.get(1).map(id);
+            collector.refuse(records, &collector.at_fault.clone()?)
+        }
         // Numbers of 64 bits may come as numbers, too.
-        6 => collector.take_in_part(records, 1, json!(1)),
-        _ => None,
+        20 => collector.take_in_part(records, 2, json!("2")),
+        22 => collector.take_in_part(records, 1, json!(1)),
+        _ => collector.refuse(records, &collector.at_fault.clone()?),
     });
     let ran = run(trial.path(), &args(&server.address));
     assert_eq!(ran.code, Some(3), "{}", ran.err);
@@ -276,15 +288,15 @@ fn what_is_refused_is_counted_and_kept_and_not_sent_again() {
     server.end();
     let collector = collector.lock().unwrap();
     is_all_at(&trial, &collector);
-    let said = format!("{} events were refused", collector.refused.len());
-    assert!(collector.refused.len() > 5 && ran.err.contains(&said), "{said} not in {}", ran.err);
+    assert_eq!(collector.refused.len(), 4);
+    assert!(ran.err.contains("4 events were refused and are in the dead-letter file"), "{}", ran.err);
 
     let letters = fs::read_to_string(trial.path().join("smtptrail-store/exports/otel.dead-letters")).unwrap();
     let letters: Vec<Value> = letters.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let reasons: Vec<&str> = letters.iter().map(|letter| letter["reason"].as_str().unwrap()).collect();
-    assert!(reasons[0].starts_with("2 of ") && reasons[0].ends_with(": older than the retention"), "{reasons:?}");
-    assert!(reasons[1].contains(": 400: ") && reasons[1].contains("ReadObject: expect {"), "{reasons:?}");
-    assert!(reasons[2].starts_with("1 of "), "{reasons:?}");
+    assert!(reasons[0].starts_with("1 of 1: 400: ") && reasons[0].contains("ReadObject: expect {"), "{reasons:?}");
+    assert!(reasons[1].starts_with("2 of ") && reasons[1].ends_with(": older than the retention"), "{reasons:?}");
+    assert!(reasons[2].starts_with("1 of ") && !reasons[2].starts_with("1 of 1:"), "{reasons:?}");
     // Each letter is a request that can be sent as it is.
     let request = |letter: &Value| serde_json::from_str(letter["record"].as_str().unwrap()).unwrap();
     let kept: BTreeSet<String> =
@@ -312,7 +324,7 @@ fn what_is_too_large_comes_in_parts() {
     let ran = run(trial.path(), &args(&server.address));
     server.end();
     assert_eq!(ran.code, Some(3), "{}", ran.err);
-    assert!(ran.err.contains("1 event were refused") && !ran.err.contains("after a failure"), "{}", ran.err);
+    assert!(ran.err.contains("1 event was refused and is in") && !ran.err.contains("after a failure"), "{}", ran.err);
     let collector = collector.lock().unwrap();
     assert_eq!((collector.refused.len(), collector.again), (1, 0));
     is_all_at(&trial, &collector);
@@ -321,6 +333,24 @@ fn what_is_too_large_comes_in_parts() {
     assert_eq!(letter["reason"], "1 of 1: 413 too large");
     let kept = log_records(&serde_json::from_str(letter["record"].as_str().unwrap()).unwrap());
     assert!(kept.len() == 1 && collector.refused.contains(&id(&kept[0])));
+}
+
+/// What takes nothing at all is no collector, or wants something else: that is no fault of the records.
+#[test]
+fn one_that_takes_nothing_ends_the_export() {
+    let trial = Trial::new(TOKEN);
+    let (server, collector) = start(|_, request, _| {
+        (request < 40).then(|| Answer::Whole(400, json!({ "message": "unknown content type" }).to_string()))
+    });
+    let ran = run(trial.path(), &args(&server.address));
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+    assert!(ran.err.contains("/v1/logs takes nothing: 400: ") && ran.err.contains("unknown content"), "{}", ran.err);
+    assert!(collector.lock().unwrap().requests < 40);
+    assert!(!trial.path().join("smtptrail-store/exports/otel.dead-letters").exists());
+    collector.lock().unwrap().requests = 40;
+    trial.done(&args(&server.address));
+    server.end();
+    is_all_at(&trial, &collector.lock().unwrap());
 }
 
 /// Only 429, 502, 503 and 504 are to be tried again. The next export is another matter.

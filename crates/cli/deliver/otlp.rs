@@ -1,8 +1,10 @@
 //! OpenTelemetry collectors: OTLP over HTTP, as JSON.
 //!
-//! 429, 502, 503, 504 and a connection without an answer are tried again, and nothing else is. Of a request that is
-//! refused in part nobody hears which records those are, so the dead letter is the request.
+//! 429, 502, 503, 504 and a connection without an answer are tried again, and nothing else is. A request that is refused
+//! as a whole comes again in halves, which are other requests, until the record is found that is at fault. Of one that is
+//! taken in part nobody hears which records are not, so the dead letter is the request.
 
+use anyhow::bail;
 use export::Framing;
 
 use super::{
@@ -19,15 +21,22 @@ pub(crate) struct Otlp {
     frame: (&'static str, &'static str),
     patience: Patience,
     dead: DeadLetters,
+    /// Whether it has taken anything.
+    has_taken: bool,
+    /// Dead letters that are written once it has: one that takes nothing at all is the wrong address.
+    held: Vec<(Vec<u8>, String)>,
 }
+
+/// Records that are refused one after the other, and nothing taken, until nobody believes that it is for them.
+const HELD_MAX: usize = 8;
 
 /// What came of one try.
 enum Tried {
     Done,
     /// So many records are refused for good, for this reason.
-    Refused(u64, String),
-    /// There were too many at once.
-    TooLarge,
+    InPart(u64, String),
+    /// None is taken, for this reason.
+    Refused(String),
 }
 
 impl Otlp {
@@ -40,7 +49,8 @@ impl Otlp {
             Framing::List(begin, end) => (begin, end),
             _ => ("", ""),
         };
-        Ok(Otlp { client: Client::new(trust, headers), url, frame, patience, dead })
+        let client = Client::new(trust, headers);
+        Ok(Otlp { client, url, frame, patience, dead, has_taken: false, held: Vec::new() })
     }
 
     fn try_once(&self, body: &[u8], records: u64) -> Result<Tried, Failure> {
@@ -50,8 +60,8 @@ impl Otlp {
             200..=299 if answer.body.is_empty() => return Ok(Tried::Done),
             200..=299 => answer.json(&self.url)?,
             // What it cannot read now it never can.
-            400 => return Ok(Tried::Refused(records, answer.shown())),
-            413 => return Ok(Tried::TooLarge),
+            400 => return Ok(Tried::Refused(answer.shown())),
+            413 => return Ok(Tried::Refused("413 too large".to_owned())),
             429 | 502 | 503 | 504 => return Err(answer.passing(&self.url)),
             _ => return Err(answer.lasting(&self.url)),
         };
@@ -60,7 +70,7 @@ impl Otlp {
         let refused = rejected.as_u64().or_else(|| rejected.as_str()?.parse().ok()).unwrap_or(0).min(records);
         Ok(match refused {
             0 => Tried::Done,
-            _ => Tried::Refused(refused, partial["errorMessage"].as_str().unwrap_or("refused in part").to_owned()),
+            _ => Tried::InPart(refused, partial["errorMessage"].as_str().unwrap_or("refused in part").to_owned()),
         })
     }
 
@@ -69,20 +79,36 @@ impl Otlp {
         let count = records.len() as u64;
         let (tried, failed) = self.patience.until_done(|| self.try_once(&body, count))?;
         taken.retries += failed;
-        let (refused, reason) = match tried {
-            Tried::Done => return Ok(()),
-            Tried::Refused(refused, reason) => (refused, reason),
-            Tried::TooLarge if records.len() > 1 => {
-                // The same request must not come again; its halves are other ones.
+        match tried {
+            Tried::Done => return self.takes(),
+            Tried::InPart(refused, reason) => {
+                self.takes()?;
+                self.dead.keep(&body, &format!("{refused} of {count}: {reason}"))?;
+                taken.refused += refused;
+            }
+            Tried::Refused(_) if records.len() > 1 => {
                 let (first, second) = records.split_at(records.len() / 2);
                 self.send_some(first, taken)?;
-                return self.send_some(second, taken);
+                self.send_some(second, taken)?;
             }
-            Tried::TooLarge => (1, "413 too large".to_owned()),
-        };
-        self.dead.keep(&body, &format!("{refused} of {count}: {reason}"))?;
-        taken.refused += refused;
+            Tried::Refused(reason) => {
+                if !self.has_taken && self.held.len() + 1 >= HELD_MAX {
+                    bail!("{} takes nothing: {reason}", self.url);
+                }
+                self.held.push((body, format!("1 of 1: {reason}")));
+                taken.refused += 1;
+                if self.has_taken {
+                    self.takes()?;
+                }
+            }
+        }
         Ok(())
+    }
+
+    /// It takes something, so what it does not take is at fault itself.
+    fn takes(&mut self) -> anyhow::Result<()> {
+        self.has_taken = true;
+        self.held.drain(..).try_for_each(|(body, reason)| self.dead.keep(&body, &reason))
     }
 }
 
@@ -91,6 +117,9 @@ impl Receiver for Otlp {
         let records: Vec<&[u8]> = batch.records().collect();
         let mut taken = Taken::default();
         self.send_some(&records, &mut taken)?;
+        if !self.held.is_empty() {
+            self.takes()?; // The batch is over, and nobody asks again.
+        }
         Ok(taken)
     }
 }

@@ -52,11 +52,16 @@ impl Report<'_> {
             }
         }
         let beside = [
-            (*amended, "amend what was sent before"),
-            (taken.known, "were there already"),
-            (taken.refused, "were refused and are in the dead-letter file"),
+            (*amended, "amends what was sent before", "amend what was sent before"),
+            (taken.known, "was there already", "were there already"),
+            (
+                taken.refused,
+                "was refused and is in the dead-letter file",
+                "were refused and are in the dead-letter file",
+            ),
         ];
-        for (count, what) in beside.into_iter().filter(|(count, _)| *count > 0) {
+        for (count, one, several) in beside.into_iter().filter(|(count, ..)| *count > 0) {
+            let what = if count == 1 { one } else { several };
             console.note(&format!("{} {what}", amount::counted(count, "event")));
         }
         if taken.retries > 0 {
