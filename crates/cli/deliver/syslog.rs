@@ -42,6 +42,11 @@ const TOO_LARGE: i32 = match () {
     () => 40,
 };
 
+/// Datagrams that are sent without a pause, and the pause. Receivers read some hundred thousand in a second, and their
+/// hosts keep a few hundred for them.
+const DATAGRAMS_AT_ONCE: usize = 32;
+const DATAGRAMS_PAUSE: Duration = Duration::from_millis(1);
+
 /// A receiver of syslog.
 pub(crate) struct Syslog {
     host: String,
@@ -178,7 +183,10 @@ fn udp_socket(address: &str) -> anyhow::Result<UdpSocket> {
 /// comes with a later datagram, so nobody knows how many are lost.
 fn send_datagrams<'b>(socket: &UdpSocket, batch: &'b Batch) -> io::Result<Vec<&'b [u8]>> {
     let mut too_large = Vec::new();
-    for record in batch.records() {
+    for (at, record) in batch.records().enumerate() {
+        if at > 0 && at.is_multiple_of(DATAGRAMS_AT_ONCE) {
+            thread::sleep(DATAGRAMS_PAUSE);
+        }
         match socket.send(record) {
             Err(error) if error.raw_os_error() == Some(TOO_LARGE) => too_large.push(record),
             sent => drop(sent?),
