@@ -11,8 +11,6 @@ const MORE: usize = 60;
 /// to its end. `count` says how many events the receiver has.
 #[track_caller]
 pub(crate) fn end_and_go_on(trial: &Trial, args: &[&str], count: impl Fn() -> usize) {
-    // One thread makes one piece of all sessions: were it noted before it is sent, the kills would show that.
-    let args = &[&["--threads", "1"], args].concat();
     let start = || {
         let before = count();
         let mut export = Running::start(trial.path(), args);

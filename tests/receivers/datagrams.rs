@@ -15,7 +15,6 @@ use std::{
 
 use crate::{
     fleet::{Fleet, Lines},
-    kill::KINDS,
     program::{done, run},
     running::wait_for,
 };
@@ -120,10 +119,10 @@ fn every_record_is_a_datagram() {
 #[test]
 fn killed_in_the_middle_and_started_again() {
     let fleet = Fleet::large();
-    let expected = fleet.lines_of("syslog", KINDS);
+    let expected = fleet.lines("syslog");
     let mut receiver = Receiver::start();
     let url = receiver.url();
-    let to = ["--threads", "1", "export", "--to", "syslog", "--kinds", KINDS];
+    let to = ["--threads", "1", "export", "--to", "syslog"];
     let args = [&to, &["--name", "siem", "--address", &url][..]].concat();
     for more in [1, 1_000] {
         let mut export = fleet.start(&args);

@@ -51,18 +51,7 @@ impl Fleet {
     /// What a format writes into a file.
     #[track_caller]
     pub(crate) fn lines(&self, format: &str) -> Lines {
-        self.exported(&["export", "--to", format])
-    }
-
-    /// The same of events of some kinds.
-    #[track_caller]
-    pub(crate) fn lines_of(&self, format: &str, kinds: &str) -> Lines {
-        self.exported(&["export", "--to", format, "--kinds", kinds])
-    }
-
-    #[track_caller]
-    fn exported(&self, args: &[&str]) -> Lines {
-        self.done(&[args, &["--output", "expected"]].concat());
+        self.done(&["export", "--to", format, "--output", "expected"]);
         let lines = Lines::read(&self.path("expected"));
         assert!(lines.0.len() > 5_000 && lines.0.values().all(|&times| times == 1), "{} lines", lines.0.len());
         lines

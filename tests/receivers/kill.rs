@@ -10,15 +10,11 @@ use crate::{
     running::Running,
 };
 
-/// All kinds but findings. Those depend on the days that are judged together, and after a kill fewer may be left.
-pub(crate) const KINDS: &str =
-    "certificate-presented,certificate-received,tls-negotiated,tls-failed,refusal,session-end";
-
 /// Bytes at which exports into files are killed, of some 29 million.
 const SIZES: [u64; 5] = [0, 1, 6_000_000, 12_000_000, 20_000_000];
 
-fn args<'a>(name: &'a str, output: &'a str) -> [&'a str; 11] {
-    ["--threads", "1", "export", "--to", "syslog", "--kinds", KINDS, "--name", name, "--output", output]
+fn args<'a>(name: &'a str, output: &'a str) -> [&'a str; 9] {
+    ["--threads", "1", "export", "--to", "syslog", "--name", name, "--output", output]
 }
 
 /// Kills an export at each size of the file that it writes, and lets the last one end.
@@ -45,7 +41,7 @@ fn a_file_has_everything_once() {
     let fleet = Fleet::large();
     let args = args("file", "events.log");
     kill_at_each_size(&fleet, &args, &fleet.path("events.log"));
-    Lines::read(&fleet.path("events.log")).are(&fleet.lines_of("syslog", KINDS));
+    Lines::read(&fleet.path("events.log")).are(&fleet.lines("syslog"));
 }
 
 #[test]
@@ -59,12 +55,12 @@ fn a_folder_has_everything_once_and_nothing_unfinished() {
         assert!(path.extension().is_some_and(|extension| extension == "log"), "{} is left over", path.display());
         lines.add(&fs::read(path).unwrap());
     }
-    lines.are(&fleet.lines_of("syslog", KINDS));
+    lines.are(&fleet.lines("syslog"));
 }
 
 /// An export to a receiver of syslog, in small batches.
 fn args_to(collector: &Collector) -> Vec<&str> {
-    let export = ["--threads", "1", "export", "--to", "syslog", "--kinds", KINDS, "--name", "siem"];
+    let export = ["--threads", "1", "export", "--to", "syslog", "--name", "siem"];
     [&export, &["--batch-bytes", "30000"][..], &collector.how()].concat()
 }
 
@@ -81,7 +77,7 @@ fn start(fleet: &Fleet, collector: &Collector, more: u32) -> Running {
 #[test]
 fn a_receiver_of_syslog_has_everything() {
     let fleet = Fleet::new();
-    let expected = fleet.lines_of("syslog", KINDS);
+    let expected = fleet.lines("syslog");
     let collector = Collector::start(|_| Conduct::Reads(Duration::from_millis(50)));
     for more in [1, 300, 600] {
         assert!(start(&fleet, &collector, more).kill());
@@ -99,7 +95,7 @@ fn a_receiver_of_syslog_has_everything() {
 #[test]
 fn a_receiver_of_syslog_over_tls_has_everything() {
     let fleet = Fleet::new();
-    let expected = fleet.lines_of("syslog", KINDS);
+    let expected = fleet.lines("syslog");
     let collector = Collector::start_tls(fleet.folder(), |_| Conduct::Reads(Duration::from_millis(20)));
     for more in [1, 300] {
         assert!(start(&fleet, &collector, more).kill());
