@@ -1,11 +1,85 @@
 //! ECS documents, held against the published list of the schema's fields.
 //!
 //! `scripts/ecs-fields` makes the list, `scripts/test` says where it is and runs the test of it. It names the fields, with
-//! their types and the values that are allowed, and the types of events that go with a category.
+//! their types and the values that are allowed, and the types of events that go with a category. What is allowed stands
+//! here once more, from the schema's reference: so documents are held against it where there is no list, and a list that
+//! lacks some of it does not go unseen.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
+use export::{Item, sink};
 use serde_json::Value;
+
+/// The values that the schema allows where it allows some only, of the fields that events have.
+const ALLOWED: [(&str, &[&str]); 5] = [
+    ("event.kind", &["alert", "asset", "enrichment", "event", "metric", "pipeline_error", "signal", "state"]),
+    (
+        "event.category",
+        &[
+            "api",
+            "authentication",
+            "configuration",
+            "database",
+            "driver",
+            "email",
+            "file",
+            "host",
+            "iam",
+            "intrusion_detection",
+            "library",
+            "malware",
+            "network",
+            "package",
+            "process",
+            "registry",
+            "session",
+            "threat",
+            "vulnerability",
+            "web",
+        ],
+    ),
+    (
+        "event.type",
+        &[
+            "access",
+            "admin",
+            "allowed",
+            "change",
+            "connection",
+            "creation",
+            "deletion",
+            "denied",
+            "device",
+            "end",
+            "error",
+            "group",
+            "indicator",
+            "info",
+            "installation",
+            "protocol",
+            "start",
+            "user",
+        ],
+    ),
+    ("event.outcome", &["failure", "success", "unknown"]),
+    ("network.direction", &["egress", "external", "inbound", "ingress", "internal", "outbound", "unknown"]),
+];
+
+/// The types of events that go with the categories that events have.
+const TYPES: [(&str, &[&str]); 4] = [
+    ("email", &["info"]),
+    ("intrusion_detection", &["allowed", "denied", "info"]),
+    ("network", &["access", "allowed", "connection", "denied", "end", "info", "protocol", "start"]),
+    ("session", &["end", "info", "start"]),
+];
+
+/// What the schema's reference says in words only: the values are in lower case, and these are the ones meant.
+const IN_WORDS: [(&str, &[&str]); 4] = [
+    ("network.transport", &["tcp"]),
+    ("network.protocol", &["smtp"]),
+    ("network.type", &["ipv4", "ipv6"]),
+    ("tls.version_protocol", &["tls"]),
+];
 
 #[derive(Default)]
 struct Schema {
@@ -123,22 +197,54 @@ fn at<'a>(document: &'a Value, path: &str) -> Option<&'a Value> {
     path.split('.').try_fold(document, |value, step| value.get(step))
 }
 
-/// It needs a list from outside, so it is compiled only where somebody has it.
-#[test]
-#[cfg(feature = "published-schema")]
-fn documents_follow_the_published_schema() {
-    use export::{Item, sink};
-
-    let path = std::env::var("ECS_FIELDS").expect("ECS_FIELDS names the list that scripts/ecs-fields makes");
-    let schema = Schema::parse(&std::fs::read_to_string(&path).unwrap());
-    assert!(schema.fields.len() > 1_000 && !schema.types.is_empty(), "{path} is no list of ECS fields");
+/// The documents of every event.
+fn each_document(mut with: impl FnMut(&str, Value)) {
     let ecs = sink("ecs").unwrap();
     crate::samples::each_event(|name, event| {
         let mut record = Vec::new();
         ecs.put(Item::Event(event), &mut record);
-        let document = serde_json::from_slice(&record).unwrap();
-        assert_eq!(schema.faults(&document), [""; 0], "{name}: {document:#}");
+        with(name, serde_json::from_slice(&record).unwrap());
     });
+}
+
+#[test]
+fn values_are_among_those_that_are_allowed() {
+    let types = TYPES.map(|(category, types)| (category.to_owned(), types.iter().map(|&one| one.to_owned()).collect()));
+    let schema = Schema { types: types.into(), ..Schema::default() };
+    let mut seen = BTreeMap::new();
+    each_document(|name, document| {
+        let mut faults = Vec::new();
+        schema.check_categories(&document, &mut faults);
+        assert_eq!(faults, [""; 0], "{name}: {document:#}");
+        for (path, allowed) in ALLOWED.iter().chain(&IN_WORDS) {
+            let found = at(&document, path).into_iter();
+            for value in found.flat_map(|found| found.as_array().map_or(std::slice::from_ref(found), Vec::as_slice)) {
+                assert!(value.as_str().is_some_and(|value| allowed.contains(&value)), "{name}: {path}: {value}");
+                *seen.entry(*path).or_insert(0) += 1;
+            }
+        }
+    });
+    assert_eq!(seen.len(), ALLOWED.len() + IN_WORDS.len(), "{seen:?}");
+}
+
+/// It needs a list from outside, so it is compiled only where somebody has it.
+#[test]
+#[cfg(feature = "published-schema")]
+fn documents_follow_the_published_schema() {
+    use std::collections::BTreeSet;
+
+    let path = std::env::var("ECS_FIELDS").expect("ECS_FIELDS names the list that scripts/ecs-fields makes");
+    let schema = Schema::parse(&std::fs::read_to_string(&path).unwrap());
+    assert!(schema.fields.len() > 1_000 && !schema.types.is_empty(), "{path} is no list of ECS fields");
+    let own = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<BTreeSet<String>>();
+    let listed = |words: &[String]| words.iter().cloned().collect::<BTreeSet<String>>();
+    for (path, allowed) in ALLOWED {
+        assert_eq!(listed(&schema.fields[path].allowed), own(allowed), "{path}");
+    }
+    for (category, types) in TYPES {
+        assert_eq!(listed(&schema.types[category]), own(types), "{category}");
+    }
+    each_document(|name, document| assert_eq!(schema.faults(&document), [""; 0], "{name}: {document:#}"));
     let template = serde_json::from_str(&export::elasticsearch_template()).unwrap();
     for (path, field) in &schema.fields {
         let Some(kind) = crate::elasticsearch::type_of(&template, path) else { continue };
