@@ -4,7 +4,7 @@
 //! are counted, each combination's values are written out once, and no record is read. What is left is counted session
 //! by session.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, rc::Rc};
 
 use rustc_hash::FxHashMap;
 use smtplog::{Reply, Session, Text, Thumbprint, Timestamp};
@@ -285,31 +285,32 @@ impl Group {
 /// The combinations of a split, each written out once.
 struct Combinations<'a> {
     split: &'a SplitReader,
-    sessions: FxHashMap<Group, Vec<u32>>,
-    replies: FxHashMap<(Group, u64, Option<Thumbprint>), Vec<u32>>,
+    sessions: FxHashMap<Group, Rc<[u32]>>,
+    replies: FxHashMap<(Group, u64, Option<Thumbprint>), Rc<[u32]>>,
 }
 
 impl Combinations<'_> {
     /// Those of a session.
-    fn session(&mut self, counter: &mut Counter<'_>, group: Group) -> Vec<u32> {
+    fn session(&mut self, counter: &mut Counter<'_>, group: Group) -> Rc<[u32]> {
         let Combinations { split, sessions, .. } = self;
-        let numbers = || group.session(split).map(|session| counter.numbers(&session, None)).unwrap_or_default();
-        sessions.entry(group).or_insert_with(numbers).clone()
+        let mut numbers = || group.session(split).map(|session| counter.numbers(&session, None)).unwrap_or_default();
+        Rc::clone(sessions.entry(group).or_insert_with(|| numbers().into()))
     }
 
     /// Those of a refusal, by its class and what its session has.
-    fn reply(&mut self, counter: &mut Counter<'_>, group: Group, row: u32) -> Option<Vec<u32>> {
+    fn reply(&mut self, counter: &mut Counter<'_>, group: Group, row: u32) -> Option<Rc<[u32]>> {
         let number = self.split.column(column::REPLY_CLASS).get(row)?;
         let class = self.split.reply_class(u32::try_from(number).ok()?)?;
         let via = || presented_via(self.split, counter.store, row);
         let presented = class.presented.or_else(|| if class.via { via() } else { None });
         let key = (group, number, presented);
         if let Some(numbers) = self.replies.get(&key) {
-            return Some(numbers.clone());
+            return Some(Rc::clone(numbers));
         }
         let session = group.session(self.split)?;
         let numbers = counter.numbers(&session, Some(&Reply { presented, ..reply_of(&class) }));
-        self.replies.insert(key, numbers.clone());
+        let numbers: Rc<[u32]> = numbers.into();
+        self.replies.insert(key, Rc::clone(&numbers));
         Some(numbers)
     }
 }
