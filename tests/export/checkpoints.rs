@@ -236,3 +236,33 @@ fn open_sessions_bring_no_finding_twice() {
     let again = done(folder, &TO_FILE);
     assert!(again.err.contains("nothing new"), "{}", again.err);
 }
+
+/// `180d` and the like, so that a day is the first that stays.
+fn days_since(date: &str) -> String {
+    let begin = smtplog::Timestamp::from_log(format!("{date}T00:00:00.000Z").as_bytes()).unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
+    format!("{}d", (now - begin.0) / 86_400_000)
+}
+
+#[test]
+fn pruning_warns_of_what_was_not_sent() {
+    let trial = tempdir().unwrap();
+    let folder = trial.path();
+    generate(folder, "all", "--servers 1 --days 4 --mib-per-server 2 --codec plain --start 2024-03-01");
+    copy(&folder.join("all"), &folder.join("logs"), &|path| path.contains("20240301") || path.contains("20240302"));
+    done(folder, &["index", "logs"]);
+    done(folder, &TO_FILE);
+    copy(&folder.join("all"), &folder.join("logs"), &|_| true);
+    done(folder, &["index", "logs"]);
+    let warning = "export siem has not sent all of that, and then it never will";
+    let prune = |first_day: &str, more: &[&str]| {
+        done(folder, &[&["prune", "--keep", &days_since(first_day)], more].concat()).err
+    };
+    let sent = prune("2024-03-02", &[]);
+    assert!(sent.contains("dropped") && !sent.contains(warning), "{sent}");
+    let unsent = prune("2024-03-04", &["--dry-run"]);
+    assert!(unsent.contains(warning), "{unsent}");
+    done(folder, &TO_FILE);
+    let sent = prune("2024-03-04", &[]);
+    assert!(sent.contains("dropped") && !sent.contains(warning), "{sent}");
+}

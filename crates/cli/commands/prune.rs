@@ -2,13 +2,19 @@
 
 use std::time::Duration;
 
-use ::index::{Merged, MissingSplit, Pruned, Store, Writer};
+use ::index::{
+    FeedOptions, Merged, MissingSplit, Pruned, SentKey, Store, Writer,
+    query::{Expr, Query, Window},
+};
 use anyhow::{Context, bail};
 use clap::Args;
 use smtplog::Timestamp;
 
 use super::window::now;
 use crate::{Outcome, config::Settings, duration, render::amount};
+
+/// Sessions that are read at once to see whether an export has sent them.
+const SESSIONS_AT_ONCE: usize = 512;
 
 /// Milliseconds of a UTC day.
 const DAY_MS: i64 = 86_400_000;
@@ -73,6 +79,7 @@ pub(crate) fn run(args: &PruneArgs, settings: &Settings) -> anyhow::Result<Outco
     if drops_everything(&store, &planned) && !args.force {
         bail!("{}; add --force if that is meant", everything(&store));
     }
+    warn_of_exports(&store, horizon.filter(|_| planned.sessions > 0), settings)?;
     drop(store);
     let writer = Writer::open(&settings.store)?;
     let console = &settings.console;
@@ -109,6 +116,7 @@ fn tell(store: &Store, horizon: Option<Timestamp>, planned: &Pruned, settings: &
         )),
         None => console.note("nothing is too old"),
     }
+    warn_of_exports(store, horizon.filter(|_| planned.sessions > 0), settings)?;
     if drops_everything(store, planned) {
         console.note(&format!("{}, and needs --force", everything(store)));
     }
@@ -127,6 +135,37 @@ fn everything(store: &Store) -> String {
     let info = store.info();
     let newest = info.last.map(|last| format!(", the newest record of {}", date(last))).unwrap_or_default();
     format!("this would drop all {} of the store{newest}", amount::counted(info.sessions, "session"))
+}
+
+/// Says which exports have not sent what goes: they never will.
+fn warn_of_exports(store: &Store, horizon: Option<Timestamp>, settings: &Settings) -> anyhow::Result<()> {
+    let Some(horizon) = horizon else { return Ok(()) };
+    let newest = store.newest_run()?;
+    for export in store.exports()? {
+        // One that was cut off has sent what started before its place.
+        let is_behind = export.place.is_none_or(|place| place.started < horizon);
+        let after_run = if is_behind { export.done } else { export.target };
+        let query = Query { expr: Expr::All, window: Window { since: None, until: Some(horizon) } };
+        let unsent = FeedOptions { query, after_run, until_run: newest, after: None, open: false };
+        if after_run < newest && has_unsent(store, &export.name, unsent)? {
+            let text = format!("export {} has not sent all of that, and then it never will", export.name);
+            settings.console.warn(&text);
+        }
+    }
+    Ok(())
+}
+
+/// Whether an export has never sent one of these sessions; one that it sent before it was whole comes again.
+fn has_unsent(store: &Store, export: &str, sessions: FeedOptions) -> anyhow::Result<bool> {
+    let mut feed = store.feed(sessions)?;
+    while let Some(places) = feed.next_places(SESSIONS_AT_ONCE) {
+        for session in places.read().sessions {
+            if store.sent(export, &SentKey::session(&session.stream, session.session))?.is_none() {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 fn warn_of_damage(pruned: &Pruned, merged: &Merged, settings: &Settings) -> Outcome {
