@@ -102,7 +102,8 @@ impl Rule for NoCertificatePresented {
 fn presented_nothing(one: &Refused) -> bool {
     let session = &one.session;
     let last = session.negotiations.last();
-    let is_public = last.is_some_and(|negotiation| negotiation.verb != NegotiationVerb::AnonymousTls);
+    // Without its beginning nobody knows what a negotiation had; one that begins with a certificate had that.
+    let is_public = last.is_some_and(|negotiation| negotiation.verb == NegotiationVerb::StartTls);
     let took_place = session.tls.outcome != TlsOutcome::None;
     session.rebuilt.is_none()
         && !one.is_reported
@@ -125,4 +126,29 @@ pub(crate) fn identifies_by_address(connector: &evidence::fact::Connector) -> bo
     // An export of some properties does not say that the others are empty.
     let no_certificate = connector.value("TlsSenderCertificateName").is_some_and(|value| value.text().is_none());
     is_on_premises && has_addresses && no_certificate
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::testing::{judged, session};
+
+    /// Whether it is found, of a negotiation without credentials that begins like this.
+    fn is_found(verb: NegotiationVerb) -> bool {
+        let mut session = session("EX1", 1, None);
+        let last = session.negotiations.last_mut().unwrap();
+        last.verb = verb;
+        (last.tls.outcome, last.tls.error) = (TlsOutcome::Failed, Some("UnknownCredentials".into()));
+        session.tls = last.tls.clone();
+        let verdict = judged(&[Refused::new(Arc::new(session), None, None)], Background::default());
+        verdict.causes.iter().any(|cause| cause.id == "no-certificate-presented")
+    }
+
+    #[test]
+    fn a_negotiation_without_its_beginning_says_nothing() {
+        assert!(is_found(NegotiationVerb::StartTls));
+        assert!(!is_found(NegotiationVerb::Unknown));
+    }
 }

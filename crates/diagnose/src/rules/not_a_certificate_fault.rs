@@ -1,8 +1,8 @@
 //! `not-a-certificate-fault`: the other side blocks an address, a sender or the tenant. It says so and stops there.
 
-use std::net::IpAddr;
+use std::{cmp::Reverse, collections::BTreeMap, net::IpAddr};
 
-use super::{Documentation, Rule};
+use super::{Documentation, Rule, listed};
 use crate::{
     background::Background,
     case::Case,
@@ -36,8 +36,7 @@ impl Rule for NotACertificateFault {
         let status = case.status.unwrap_or_default();
         // A case's text has lost what stands in brackets at its end.
         let text = case.first().reply().map(|reply| reply.text.replace('\n', " ")).unwrap_or_default();
-        let address = address_in(&text);
-        let (what, mend) = block(status, &text, address);
+        let (what, mend) = block(status, &text, &addresses(case));
         cause.weigh(90, format!("{status} means that {what}"));
         cause.says = format!("This is not about a certificate: {status} means that {what}.");
         cause.evidence.push(case.first().item());
@@ -46,25 +45,47 @@ impl Rule for NotACertificateFault {
     }
 }
 
+/// Addresses that are told; a list of more is the business of a search.
+const ADDRESSES_MAX: usize = 8;
+
+/// The addresses that the replies of a case name, the most frequent first.
+fn addresses(case: &Case<'_>) -> Vec<IpAddr> {
+    let mut counts: BTreeMap<IpAddr, u64> = BTreeMap::new();
+    let replies = case.refused.iter().filter_map(|one| one.reply());
+    replies.filter_map(|reply| address_in(&reply.text)).for_each(|address| *counts.entry(address).or_default() += 1);
+    let mut addresses: Vec<(IpAddr, u64)> = counts.into_iter().collect();
+    addresses.sort_by_key(|&(address, count)| (Reverse(count), address));
+    addresses.into_iter().map(|(address, _)| address).take(ADDRESSES_MAX).collect()
+}
+
 /// The address that a reply names in brackets: `banned sender[203.0.113.7]`.
 fn address_in(text: &str) -> Option<IpAddr> {
     text.split('[').skip(1).find_map(|rest| rest.split(']').next()?.trim().parse().ok())
 }
 
 /// What a status says is blocked, and what to do (FORMATS section 6). Where the reply says whom to ask, that holds.
-fn block(status: &str, text: &str, address: Option<IpAddr>) -> (String, String) {
+fn block(status: &str, text: &str, addresses: &[IpAddr]) -> (String, String) {
     const STOP: &str = "Stop what sends the spam";
     let detail: u16 = status.rsplit('.').next().and_then(|detail| detail.parse().ok()).unwrap_or(0);
-    let ip = address.map_or("the sending IP address".to_owned(), |address| format!("the IP address {address}"));
+    let named: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
+    let (ip, is) = match &named[..] {
+        [] => ("the sending IP address".to_owned(), "is"),
+        [one] => (format!("the IP address {one}"), "is"),
+        several => (format!("the IP addresses {}", listed(several)), "are"),
+    };
+    let them = if is == "are" { "them" } else { "it" };
     let asks_forward = text.to_ascii_lowercase().contains("delist@microsoft.com");
     let (what, mend) = match detail {
         511 | 606..=649 if asks_forward || detail == 511 => (
-            format!("{ip} is banned"),
-            format!("{STOP} from it, if any does, then forward the bounce with this reply to delist@microsoft.com."),
+            format!("{ip} {is} banned"),
+            format!(
+                "{STOP} from {them}, if any does, then forward a bounce with this reply to delist@microsoft.com, one for \
+                 each address."
+            ),
         ),
         606..=649 => (
-            format!("{ip} is banned"),
-            format!("{STOP} from it, if any does, then have it taken off the list at https://sender.office.com."),
+            format!("{ip} {is} banned"),
+            format!("{STOP} from {them}, if any does, then have {them} taken off the list at https://sender.office.com."),
         ),
         501..=503 => (
             "the sender is banned because spam came from the account".into(),
@@ -78,7 +99,13 @@ fn block(status: &str, text: &str, address: Option<IpAddr>) -> (String, String) 
             "the HELO name is not accepted".into(),
             "Set the Fqdn of the send connector to a name that resolves to the sending address.".into(),
         ),
-        508 => (format!("{ip} sends more than its range may"), "Send less from it, or spread the mail.".into()),
+        508 => (format!("mail from {ip} is over the limit of its range"), "Send less from there, or spread the mail.".into()),
+        708 => (
+            format!("mail from {ip} is not accepted, because the tenant is new or its addresses have no good name"),
+            "Send less for now; if it stays, open a case with Microsoft support and quote the bracket at the end of the \
+             reply."
+                .into(),
+        ),
         509 => (
             "the sender's domain does not pass DMARC".into(),
             "Mend SPF and DKIM of the sender's domain, so that one of them passes and is aligned.".into(),
@@ -137,7 +164,7 @@ mod tests {
             "550 5.7.511 Access denied, banned sender[203.0.113.7]. To request removal from this list please forward \
              this message to delist@microsoft.com.",
             "the IP address 203.0.113.7 is banned",
-            "forward the bounce with this reply to delist@microsoft.com",
+            "forward a bounce with this reply to delist@microsoft.com",
         );
         check(
             "550 5.7.606 Access denied, banned sending IP [203.0.113.7]",
@@ -151,7 +178,23 @@ mod tests {
             "the tenant is blocked",
             "restricted entities",
         );
+        check("550 5.7.708 Access denied, traffic not accepted from this IP.", "the sending IP address", "Send less");
         check("550 5.7.711 Access denied, bad inbound connector. AS(2204)", "inbound connector is blocked", "Secure");
+    }
+
+    #[test]
+    fn every_address_is_named_the_most_frequent_first() {
+        let refused = [7, 8, 8, 9, 9, 9].map(|last| {
+            let line = format!("550 5.7.606 Access denied, banned sending IP [203.0.113.{last}]");
+            refuse(session("EX1", i64::from(last), None), &line)
+        });
+        let verdict = judged(&refused, Background::default());
+        let cause = cause(&verdict, "not-a-certificate-fault");
+        assert!(
+            cause.says.contains("the IP addresses 203.0.113.9, 203.0.113.8 and 203.0.113.7 are banned"),
+            "{}",
+            cause.says
+        );
     }
 
     #[test]
