@@ -66,7 +66,12 @@ fn a_bounce_leads_to_its_session() {
     std::fs::write(path.join("reply.txt"), reply).unwrap();
     let alone = done(path, &["explain", "--from", "reply.txt"]);
     assert!(alone.out.contains("chain-incomplete") && alone.out.contains("the sending server"), "{}", alone.out);
-    assert!(alone.err.contains("the store has none of these sessions"), "{}", alone.err);
+    assert!(alone.err.contains("there is no store at smtptrail-store; what the report itself says"), "{}", alone.err);
+    // Nobody is to believe that the rest is explained, too.
+    let several = format!("{reply}\n\n550 5.1.10 RESOLVER.ADR.RecipientNotFound\n\n{reply}\n");
+    std::fs::write(path.join("several.txt"), several).unwrap();
+    let several = done(path, &["explain", "--from", "several.txt"]);
+    assert!(several.err.contains("only 550 5.7.64 is explained; also in it: 550 5.1.10"), "{}", several.err);
 
     fleet(path);
     let found = done(path, &["search", "status:5.7.64", "--sort", "oldest", "--limit", "0", "--json"]).out;
@@ -83,6 +88,9 @@ fn a_bounce_leads_to_its_session() {
     let page = done(path, &["explain", "--from", "bounce.eml"]).out;
     assert!(page.contains(&format!("found by the peer's session id {id}")), "{page}");
     assert!(page.contains("1. certificate-name-mismatch (medium confidence)"), "{page}");
+    let shown = done(path, &["show", id]);
+    assert!(shown.err.contains(&format!("{id} is what the other side calls this session")), "{}", shown.err);
+    assert!(shown.out.starts_with(session["id"].as_str().unwrap()), "{}", shown.out);
 
     std::fs::write(path.join("letter.txt"), "Dear all, mail does not work.\n").unwrap();
     let nothing = run(path, &["explain", "--from", "letter.txt"]);

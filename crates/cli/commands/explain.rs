@@ -107,7 +107,7 @@ fn explain_report(args: &ExplainArgs, path: &Path, settings: &Settings) -> anyho
         opened => Some(opened?),
     };
     let window = args.window.window()?;
-    let from::Led { refusals, reported, how, similar } = from::lead(path, store.as_ref(), window, &settings.console)?;
+    let from::Led { refusals, reported, how, similar } = from::lead(path, store.as_ref(), window, settings)?;
     let query = Query { expr: Expr::All, window };
     let asked = Asked { query, refusals, own: Vec::new(), reported, similar, because: Some(how), is_default: false };
     let outcome = asked.explain(args, store.as_ref(), settings)?;

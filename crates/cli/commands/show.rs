@@ -6,8 +6,8 @@ use std::{
 };
 
 use ::index::{
-    Hits, Store,
-    query::{Asking, Via},
+    Hits, SearchOptions, Store,
+    query::{Asking, Query, Via},
 };
 use anyhow::bail;
 use clap::Args;
@@ -47,6 +47,10 @@ pub(crate) struct ShowArgs {
     json: bool,
 }
 
+fn is_session_id(text: &str) -> bool {
+    text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// Prints the session.
 pub(crate) fn run(args: &ShowArgs, settings: &Settings) -> anyhow::Result<Outcome> {
     let id = args.session.trim();
@@ -54,8 +58,18 @@ pub(crate) fn run(args: &ShowArgs, settings: &Settings) -> anyhow::Result<Outcom
         bail!("name a session by its id, or by the beginning of it");
     }
     let store = open_store(&settings.store)?;
-    let Hits { mut sessions, missing, .. } = store.find(id)?;
+    let Hits { mut sessions, mut missing, .. } = store.find(id)?;
     let console = &settings.console;
+    if sessions.is_empty() && is_session_id(id) {
+        // The id that a bounce has in the bracket at its end is that of the server which refused.
+        let by_peer = Query::parse(&format!("peer_session:{id}"))?;
+        let found = store.search(&by_peer, &SearchOptions::default())?;
+        if !found.sessions.is_empty() {
+            console.note(&format!("{id} is what the other side calls this session"));
+        }
+        (sessions, missing) = (found.sessions, [missing, found.missing].concat());
+        missing.dedup();
+    }
     say_missing(console, &missing);
     let Some(session) = sessions.pop() else {
         let place = if missing.is_empty() { "" } else { " in what can be read of the store" };

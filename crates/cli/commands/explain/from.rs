@@ -20,7 +20,7 @@ use smtplog::{
 };
 
 use super::SESSIONS_MAX;
-use crate::{console::Console, render::explain::Similar};
+use crate::{config::Settings, console::Console, render::explain::Similar};
 
 /// Time around a moment that a report names: clocks differ, and queues try again.
 const NEAR_MS: i64 = 3_600_000;
@@ -41,7 +41,8 @@ pub(super) struct Led {
 }
 
 /// Reads a report from a file, or from standard input if it is `-`, and finds its sessions.
-pub(super) fn lead(path: &Path, store: Option<&Store>, window: Window, console: &Console) -> anyhow::Result<Led> {
+pub(super) fn lead(path: &Path, store: Option<&Store>, window: Window, settings: &Settings) -> anyhow::Result<Led> {
+    let console = &settings.console;
     let report = read(path)?;
     if report.attempts.is_empty() && report.message_ids.is_empty() {
         bail!("{}: no SMTP reply and no message id found in it", path.display());
@@ -62,7 +63,12 @@ pub(super) fn lead(path: &Path, store: Option<&Store>, window: Window, console: 
         bail!("{}: the store has none of its sessions, and no SMTP reply stands in it", path.display());
     }
     let in_time = if window == Window::default() { "" } else { " in this time" };
-    console.warn(&format!("the store has none of these sessions{in_time}; what the report itself says is explained"));
+    let lacks = match store {
+        Some(_) => format!("the store has none of these sessions{in_time}"),
+        None => format!("there is no store at {}", settings.store.display()),
+    };
+    console.warn(&format!("{lacks}; what the report itself says is explained"));
+    say_others(&report.attempts, console);
     let similar = reported.iter().find_map(Refused::reply).map(|reply| similar(reply, store, window, &mut missing));
     Ok(Led {
         similar: similar.transpose()?,
@@ -70,6 +76,24 @@ pub(super) fn lead(path: &Path, store: Option<&Store>, window: Window, console: 
         reported,
         how: format!("the report {}", named(path)),
     })
+}
+
+/// Of several replies the first is explained; the others are named.
+fn say_others(attempts: &[Attempt], console: &Console) {
+    let name = |attempt: &Attempt| {
+        let status = attempt.status.as_deref().map_or(String::new(), |status| format!(" {status}"));
+        format!("{}{status}", attempt.code.map_or(String::new(), |code| code.to_string())).trim().to_owned()
+    };
+    let Some(first) = attempts.first() else { return };
+    // What a reply quotes is part of it.
+    let others = attempts.iter().filter(|one| one.depth == first.depth).map(name);
+    let first = name(first);
+    let mut others: Vec<String> = others.filter(|one| *one != first && !one.is_empty()).collect();
+    others.sort();
+    others.dedup();
+    if !others.is_empty() {
+        console.warn(&format!("only {first} is explained; also in it: {}", others.join(", ")));
+    }
 }
 
 /// Sessions of the store that were refused with the same status.
