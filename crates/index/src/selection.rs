@@ -34,6 +34,8 @@ pub struct Shortlist<'s> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     started: Timestamp,
+    /// Its id, so that what starts at the same moment has an order that no split decides.
+    session: u64,
     split: u32,
     document: u32,
 }
@@ -56,9 +58,10 @@ impl<'s> Selection<'s> {
             let split = u32::try_from(list.splits.len()).unwrap_or(u32::MAX);
             let times = answer.split.times();
             let mut started_of = times.started_in_order();
-            list.places.extend(
-                documents.iter().filter_map(|document| Some(Place { started: started_of(document)?, split, document })),
-            );
+            list.places.extend(documents.iter().filter_map(|document| {
+                let (started, session) = (started_of(document)?, times.session.get(document)?);
+                Some(Place { started, session, split, document })
+            }));
             list.splits.push(Arc::clone(&answer.split));
         }
         list.places.sort_unstable();

@@ -150,6 +150,8 @@ impl Seen {
             let key = key(profile, !is_proxied && is_internal(profile, thumbprint), thumbprint);
             let new = |(key, _): &(Key, bool)| new_use(key, profile, started, started);
             let one = self.refused.entry((key, is_proxied)).or_insert_with_key(new);
+            // Whichever split comes first.
+            (one.first, one.last) = (one.first.min(started), one.last.max(started));
             *one.refusals.entry(status).or_default() += 1;
         });
     }
