@@ -266,3 +266,68 @@ fn pruning_warns_of_what_was_not_sent() {
     let sent = prune("2024-03-04", &[]);
     assert!(sent.contains("dropped") && !sent.contains(warning), "{sent}");
 }
+
+/// Another question would leave out for ever what the first did not ask for.
+#[test]
+fn a_name_keeps_what_it_selects() {
+    let trial = tempdir().unwrap();
+    let folder = trial.path();
+    generate(folder, "logs", "--servers 1 --days 2 --mib-per-server 1 --codec plain");
+    done(folder, &["index", "logs"]);
+    let refused = [&TO_FILE[..], &["--kinds", "refusal", "status:5.7.64"]].concat();
+    done(folder, &refused);
+    assert!(done(folder, &refused).err.contains("nothing new"));
+    for other in [&TO_FILE[..], &[&refused[..], &["--until", "2024-03-01"]].concat()] {
+        let differs = run(folder, other);
+        assert_eq!(differs.code, Some(2), "{}", differs.err);
+        let was = "was begun with status:5.7.64 --kinds refusal as ecs";
+        assert!(differs.err.contains(was) && differs.err.contains("--forget siem"), "{}", differs.err);
+    }
+    done(folder, &["export", "--forget", "siem"]);
+    done(folder, &TO_FILE);
+}
+
+#[test]
+fn a_dry_run_says_what_a_run_sends() {
+    let trial = tempdir().unwrap();
+    let folder = trial.path();
+    generate(folder, "all", "--servers 1 --days 2 --mib-per-server 1 --codec plain --start 2024-03-01");
+    copy(&folder.join("all"), &folder.join("logs"), &|path| path.contains("20240301"));
+    done(folder, &["index", "logs"]);
+    done(folder, &TO_FILE);
+    copy(&folder.join("all"), &folder.join("logs"), &|_| true);
+    done(folder, &["index", "logs"]);
+    let events = |said: &str| said.split(" event").next().unwrap().rsplit(' ').next().unwrap().to_owned();
+    let planned = done(folder, &[&TO_FILE[..], &["--dry-run"]].concat()).err;
+    let sent = done(folder, &TO_FILE).err;
+    assert_eq!((events(&planned), planned.starts_with("would export ")), (events(&sent), true), "{planned}{sent}");
+}
+
+/// A device or a pipe is written to, a link stays one, and nobody may read more than before.
+#[cfg(unix)]
+#[test]
+fn an_output_stays_what_it_is() {
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+
+    let trial = tempdir().unwrap();
+    let folder = trial.path();
+    generate(folder, "logs", "--servers 1 --days 1 --mib-per-server 1 --codec plain");
+    done(folder, &["index", "logs"]);
+    let expected = done(folder, &["export", "--to", "csv"]).out;
+    fs::write(folder.join("file"), "old").unwrap();
+    fs::set_permissions(folder.join("file"), fs::Permissions::from_mode(0o600)).unwrap();
+    symlink("file", folder.join("link")).unwrap();
+    done(folder, &["export", "--to", "csv", "--output", "link"]);
+    assert!(fs::symlink_metadata(folder.join("link")).unwrap().is_symlink());
+    assert_eq!(fs::metadata(folder.join("file")).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::read_to_string(folder.join("file")).unwrap(), expected);
+
+    assert!(std::process::Command::new("mkfifo").arg(folder.join("pipe")).status().unwrap().success());
+    let pipe = folder.join("pipe");
+    let reader = std::thread::spawn(move || fs::read_to_string(pipe).unwrap());
+    done(folder, &["export", "--to", "csv", "--output", "pipe"]);
+    assert_eq!(reader.join().unwrap(), expected);
+    assert!(fs::metadata(folder.join("pipe")).unwrap().file_type().is_fifo());
+    let named = run(folder, &["export", "--to", "csv", "--name", "a", "--output", "pipe"]);
+    assert!(named.code == Some(2) && named.err.contains("pipe is no regular file"), "{}", named.err);
+}

@@ -7,6 +7,7 @@ use std::{fs, path::Path, time::Duration};
 use crate::{
     collector::{Collector, Conduct},
     fleet::{Fleet, Lines},
+    program::run,
     running::Running,
 };
 
@@ -86,6 +87,10 @@ fn a_receiver_of_syslog_has_everything() {
     let mut export = start(&fleet, &collector, 1);
     assert!(export.is_running_when(is_noted), "it was over before anything was noted");
     assert!(export.kill());
+    // One that sends nothing leaves the place as it is.
+    let nowhere = ["export", "--to", "syslog", "--name", "siem", "--address", "tcp://127.0.0.1:1", "--retry-for", "0s"];
+    assert_eq!(run(fleet.folder(), &nowhere).code, Some(2));
+    assert!(fleet.done(&["export", "--status"]).out.contains("was cut off"));
     let before = collector.count();
     fleet.done(&args_to(&collector));
     assert!(collector.count() - before < expected.count(), "it began at the beginning");

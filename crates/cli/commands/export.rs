@@ -170,6 +170,19 @@ impl ExportArgs {
         redaction.map(Some).map_err(|name| anyhow::anyhow!("--redact: '{name}' is not one of {known}"))
     }
 
+    /// What is exported, in words that are the same for the same: under one name it must not change, or what the old ones
+    /// left out would never come.
+    fn selection(&self) -> String {
+        let flag = |name, values: &[String]| {
+            let mut values = values.to_vec();
+            values.sort();
+            if values.is_empty() { String::new() } else { format!(" {name} {}", values.join(",")) }
+        };
+        let query = self.query.join(" ") + &self.window.as_text();
+        let all = query + &flag("--kinds", &self.kinds) + &flag("--redact", &self.redact);
+        if all.is_empty() { "everything".to_owned() } else { all.trim_start().to_owned() }
+    }
+
     /// Whether each export makes a new file.
     fn writes_into_folder(&self) -> bool {
         let ends_with_slash = |path: &Path| path.as_os_str().as_encoded_bytes().ends_with(b"/");

@@ -32,6 +32,13 @@ impl WindowArgs {
         Ok(Window { since, until })
     }
 
+    /// The flags as they were given.
+    pub(crate) fn as_text(&self) -> String {
+        let flag =
+            |name, value: &Option<String>| value.as_ref().map_or(String::new(), |text| format!(" {name} {text}"));
+        flag("--since", &self.since) + &flag("--until", &self.until)
+    }
+
     /// Up to when the question goes by its own words, but not after now: `-3d` goes to now.
     pub(crate) fn asked_until(&self, window: &Window) -> Option<Timestamp> {
         let counts_back = self.since.as_deref().is_some_and(|text| text.trim_start().starts_with('-'));

@@ -96,6 +96,7 @@ impl Elasticsearch {
             })?;
             taken.retries += failed;
             if tried.too_large {
+                self.patience.go_on()?;
                 let (first, second) = left.split_at(left.len() / 2);
                 self.send_some(first, taken)?;
                 return self.send_some(second, taken);

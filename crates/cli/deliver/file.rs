@@ -5,12 +5,12 @@
 //! somebody pulled the plug, is compared with what is to be written and not written twice.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, BufWriter, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use export::Framing;
 use index::fault::export_point;
 
@@ -59,7 +59,38 @@ impl Receiver for Standard {
     }
 }
 
-/// A file that takes the place of the one of its name once it is whole.
+/// What is no regular file, a pipe or a device: it is written to, and never replaced.
+pub(crate) struct Through {
+    framing: Framing,
+    path: PathBuf,
+    out: File,
+}
+
+impl Through {
+    /// Opens it.
+    pub(crate) fn new(path: &Path, framing: Framing, header: &[u8]) -> anyhow::Result<Through> {
+        let context = || format!("cannot write {}", path.display());
+        let mut out = OpenOptions::new().write(true).open(path).with_context(context)?;
+        out.write_all(header).with_context(context)?;
+        Ok(Through { framing, path: path.to_owned(), out })
+    }
+}
+
+impl Receiver for Through {
+    fn send(&mut self, batch: &Batch) -> anyhow::Result<Taken> {
+        let written = write_batch(&mut self.out, batch, self.framing);
+        written.with_context(|| format!("cannot write {}", self.path.display()))?;
+        Ok(Taken::default())
+    }
+}
+
+/// Whether something is there that is no regular file.
+pub(crate) fn is_special(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| !found.is_file())
+}
+
+/// A file that takes the place of the one of its name once it is whole. A link stays one, and a file keeps its
+/// permissions.
 pub(crate) struct Replaced {
     framing: Framing,
     path: PathBuf,
@@ -71,9 +102,15 @@ pub(crate) struct Replaced {
 impl Replaced {
     /// Begins a file.
     pub(crate) fn new(path: &Path, framing: Framing, header: &[u8]) -> anyhow::Result<Replaced> {
+        let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let name = path.file_name().with_context(|| format!("{} is no file", path.display()))?;
         let partial = path.with_file_name(format!(".{}.partial", name.to_string_lossy()));
         let file = File::create(&partial).with_context(|| format!("cannot write {}", partial.display()))?;
+        if let Ok(before) = fs::metadata(path) {
+            // Whoever may not read the old one must not read the new one either.
+            let kept = file.set_permissions(before.permissions());
+            kept.with_context(|| format!("cannot write {}", partial.display()))?;
+        }
         let mut out = BufWriter::with_capacity(1 << 16, file);
         out.write_all(header)?;
         Ok(Replaced { framing, path: path.to_owned(), partial, out, is_finished: false })
@@ -129,8 +166,14 @@ impl Appended {
         header: &[u8],
     ) -> anyhow::Result<Appended> {
         let context = || format!("cannot write {}", path.display());
+        if is_special(path) {
+            bail!("{} is no regular file, and only of such a file it is known how far it has come", path.display());
+        }
         let mut options = OpenOptions::new();
         let mut file = options.read(true).write(true).create(true).truncate(false).open(path).with_context(context)?;
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            bail!("{} is being written by another export", path.display());
+        }
         let found = file.metadata().with_context(context)?.len();
         // A file that has become shorter is another one: somebody rotates it.
         let length = confirmed.filter(|&confirmed| confirmed <= found).unwrap_or(found);

@@ -1,6 +1,6 @@
 //! HTTP: one POST, and what its answer means for trying again.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use anyhow::anyhow;
 use ureq::{Agent, http::Uri};
@@ -55,7 +55,13 @@ impl Client {
             request = request.header(*name, value);
         }
         let passing = |error: ureq::Error| match error {
-            ureq::Error::BadUri(_) | ureq::Error::Http(_) => Failure::Lasting(anyhow!("{url}: {error}")),
+            ureq::Error::BadUri(_) | ureq::Error::Http(_) | ureq::Error::Rustls(_) => {
+                Failure::Lasting(anyhow!("{url}: {error}"))
+            }
+            // A certificate that is not trusted now is not trusted later.
+            ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+                Failure::Lasting(anyhow!("{url}: {error}"))
+            }
             error => Failure::Passing(anyhow!("{url}: {error}"), None),
         };
         let mut answer = request.send(body).map_err(passing)?;

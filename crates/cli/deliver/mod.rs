@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(crate) use self::{
     dead_letters::DeadLetters,
     elasticsearch::Elasticsearch,
-    file::{Appended, Replaced, Standard},
+    file::{Appended, Replaced, Standard, Through, is_special},
     otlp::Otlp,
     retry::Patience,
     splunk::Splunk,

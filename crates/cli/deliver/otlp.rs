@@ -87,6 +87,7 @@ impl Otlp {
                 taken.refused += refused;
             }
             Tried::Refused(_) if records.len() > 1 => {
+                self.patience.go_on()?;
                 let (first, second) = records.split_at(records.len() / 2);
                 self.send_some(first, taken)?;
                 self.send_some(second, taken)?;

@@ -40,6 +40,11 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
+    /// Fails if the export is to end: for who sends the same records again and again, in other pieces.
+    pub(crate) fn go_on(&self) -> anyhow::Result<()> {
+        if is_stopped(&self.stop) { bail!("stopped by a signal") } else { Ok(()) }
+    }
+
     /// Does something until it works, fails for good, or has failed for too long; counts the tries that failed.
     pub(crate) fn until_done<T>(&self, mut work: impl FnMut() -> Result<T, Failure>) -> anyhow::Result<(T, u64)> {
         let mut begin = None;

@@ -105,6 +105,7 @@ impl Receiver for Splunk {
                 Tried::Refused(number, reason) => {
                     self.dead.keep(records.remove(number), &reason)?;
                     taken.refused += 1;
+                    self.patience.go_on()?;
                 }
             }
         }

@@ -70,7 +70,7 @@ impl Syslog {
             bail!("{address}: write tcp://HOST:PORT, tls://HOST:PORT or udp://HOST:PORT");
         };
         let rest = rest.trim_end_matches('/');
-        let default_port = match scheme {
+        let default_port: u16 = match scheme {
             "tcp" => 601,
             "tls" => 6514,
             "udp" => 514,
@@ -83,6 +83,9 @@ impl Syslog {
             _ => (rest, default_port),
         };
         let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        if bare.is_empty() {
+            bail!("{address} names no host");
+        }
         let how = match (scheme, trust) {
             ("tls", Some(trust)) => {
                 let name = ServerName::try_from(bare.clone()).with_context(|| format!("{bare} is no host"))?;

@@ -52,6 +52,19 @@ pub enum StoreError {
         /// Who makes it.
         holder: String,
     },
+    /// An export's name stands for another selection or sink.
+    #[error(
+        "export {name} was begun with {before}, and this is {now}; take another name, or begin anew after \
+         'smtptrail export --forget {name}'"
+    )]
+    ExportDiffers {
+        /// The name.
+        name: String,
+        /// What it was begun with.
+        before: String,
+        /// What is asked for now.
+        now: String,
+    },
     /// A name that no export can have.
     #[error(
         "'{name}' cannot be the name of an export: it takes up to 64 letters, digits, '-', '_' and '.', and does not begin with '.'"

@@ -29,7 +29,7 @@ use crate::{
 pub(crate) const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS exports (
     name TEXT PRIMARY KEY, sink TEXT NOT NULL, output TEXT NOT NULL, done INTEGER NOT NULL, target INTEGER NOT NULL,
-    place BLOB, length INTEGER, events INTEGER NOT NULL, updated_ms INTEGER NOT NULL) WITHOUT ROWID;
+    place BLOB, length INTEGER, events INTEGER NOT NULL, updated_ms INTEGER NOT NULL, selection TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS export_sent (
     name TEXT NOT NULL, key BLOB NOT NULL, last_ms INTEGER NOT NULL, waits INTEGER NOT NULL, events BLOB NOT NULL,
     PRIMARY KEY (name, key)) WITHOUT ROWID;
@@ -63,6 +63,14 @@ pub struct Checkpoint {
     pub events: u64,
     /// When it noted something last.
     pub updated: Timestamp,
+}
+
+impl Checkpoint {
+    /// As it is once the export goes on, with what runs up to this one brought, unless it was cut off.
+    pub fn continued_to(self, run: u64) -> Checkpoint {
+        let target = if self.done == self.target { run.max(self.target) } else { self.target };
+        Checkpoint { target, ..self }
+    }
 }
 
 /// What tells one thing that events are about from another.
@@ -164,14 +172,22 @@ impl Exporter {
         Ok(checkpoints(&self.connection, Some(&self.name))?.pop())
     }
 
-    /// Begins to send what runs up to `target` brought, or goes on with what was begun before.
-    pub fn begin(&mut self, sink: &str, output: &str, target: u64) -> Result<Checkpoint, StoreError> {
+    /// Begins to send what runs up to `target` brought, or goes on with what was begun before. Fails if that was for
+    /// another sink or for another selection, which is told by its words.
+    pub fn begin(&mut self, sink: &str, output: &str, selection: &str, target: u64) -> Result<Checkpoint, StoreError> {
         let name = self.name.clone();
         self.write(|transaction| {
-            let sql = "INSERT INTO exports VALUES (?1, ?2, ?3, 0, ?4, NULL, NULL, 0, ?5)
-                       ON CONFLICT (name) DO UPDATE SET sink = ?2, output = ?3,
+            let known = "SELECT sink, coalesce(selection, ?2) FROM exports WHERE name = ?1";
+            let known: Option<(String, String)> =
+                transaction.query_row(known, [&*name, selection], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+            if let Some((old_sink, old)) = known.filter(|(old_sink, old)| (&**old_sink, &**old) != (sink, selection)) {
+                let (before, now) = (format!("{old} as {old_sink}"), format!("{selection} as {sink}"));
+                return Err(StoreError::ExportDiffers { name: name.clone(), before, now });
+            }
+            let sql = "INSERT INTO exports VALUES (?1, ?2, ?3, 0, ?4, NULL, NULL, 0, ?5, ?6)
+                       ON CONFLICT (name) DO UPDATE SET output = ?3, selection = ?6,
                        target = iif(done = target, max(?4, target), target)";
-            transaction.execute(sql, params![name, sink, output, target as i64, now_ms()])?;
+            transaction.execute(sql, params![name, sink, output, target as i64, now_ms(), selection])?;
             let known = checkpoints(transaction, Some(&name))?.pop();
             known.ok_or(StoreError::Damaged("a checkpoint cannot be read"))
         })
@@ -344,7 +360,7 @@ mod tests {
         let dir = store();
         let mut exporter = Exporter::open(dir.path(), "siem").unwrap();
         assert_eq!(exporter.checkpoint().unwrap(), None);
-        let begun = exporter.begin("ecs", "-", 4).unwrap();
+        let begun = exporter.begin("ecs", "-", "everything", 4).unwrap();
         assert_eq!((begun.done, begun.target, begun.place), (0, 4, None));
         let place = FeedPlace { started: Timestamp(-7), session: SessionId(9), stream: u64::MAX };
         let stream = Stream { server: "EX1".into(), role: Role::Hub, direction: Direction::Send };
@@ -368,11 +384,16 @@ mod tests {
         assert_eq!(keys(&exporter.connection, "siem", true).unwrap(), std::slice::from_ref(&key));
         assert_eq!(keys(&exporter.connection, "siem", false).unwrap(), [finding, key.clone()]);
         // What was begun is finished first, whatever came meanwhile.
-        let again = exporter.begin("ecs", "-", 9).unwrap();
+        let again = exporter.begin("ecs", "-", "everything", 9).unwrap();
         assert_eq!((again.target, again.place, again.length, again.events), (4, Some(place), Some(12), 3));
         exporter.commit(&Progress { done: Some(4), sent: vec![(key.clone(), None)], ..Progress::default() }).unwrap();
         assert_eq!(exporter.sent(&key).unwrap(), None);
-        let next = exporter.begin("ecs", "-", 9).unwrap();
+        let next = exporter.begin("ecs", "out", "everything", 9).unwrap();
+        assert_eq!((next.clone().continued_to(11).target, next.output.as_str()), (next.target, "out"));
+        for (sink, selection) in [("cef", "everything"), ("ecs", "status:5.7.64")] {
+            let differs = exporter.begin(sink, "out", selection, 9).unwrap_err().to_string();
+            assert!(differs.contains("everything as ecs") && differs.contains("--forget siem"), "{differs}");
+        }
         assert_eq!((next.done, next.target, next.place), (4, 9, None));
         exporter.close().unwrap();
         let names: Vec<String> =

@@ -9,7 +9,7 @@
 //! | 3 | followed links ([`crate::split::columns::followed`]); a source's last line without its end is remembered |
 //! | 4 | evidence; files that are no logs are looked at once more for it |
 //! | 5 | exports: the run that brought a session, the time of its negotiations, the hashes of the rows of its events |
-//! | 6 | where the rows of events lie |
+//! | 6 | where the rows of events lie; what an export selects |
 //!
 //! What sessions of before layouts 5 and 6 lack is read as not known.
 
@@ -59,6 +59,9 @@ pub(crate) fn migrate(connection: &mut Connection, store: &Path, found: i64) -> 
     }
     if found < 4 {
         add_evidence(&transaction)?;
+    }
+    if found == 5 {
+        transaction.execute_batch("ALTER TABLE exports ADD COLUMN selection TEXT")?;
     }
     transaction.execute_batch(exports::TABLES)?;
     transaction.execute("UPDATE meta SET value = ?1 WHERE key = 'layout'", [LAYOUT])?;

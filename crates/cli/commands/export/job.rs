@@ -87,8 +87,13 @@ impl Job<'_> {
         let store = open_store(&self.settings.store)?;
         let newest = store.newest_run()?;
         let checkpoint = match (&mut exporter, &args.name) {
-            (Some(exporter), _) => Some(exporter.begin(self.sink.name(), &target.describe(), newest)?),
-            (None, Some(name)) => store.exports()?.into_iter().find(|known| known.name == *name),
+            (Some(exporter), _) => {
+                Some(exporter.begin(self.sink.name(), &target.describe(), &args.selection(), newest)?)
+            }
+            (None, Some(name)) => {
+                let known = store.exports()?.into_iter().find(|known| known.name == *name);
+                known.map(|known| known.continued_to(newest))
+            }
             (None, None) => None,
         };
         ::index::fault::export_point("export.begin")?;
@@ -109,7 +114,8 @@ impl Job<'_> {
         let goes_on = target.goes_on(self.sink);
         let (made, sent) = thread::scope(|scope| {
             let used = buffers.clone();
-            let receiving = scope.spawn(move || receive(receiver, exporter, steps, goes_on, &used));
+            let begin = Progress { place: range.place, ..Progress::default() };
+            let receiving = scope.spawn(move || receive(receiver, exporter, steps, (goes_on, begin), &used));
             let made = self.produce(&store, &range, &queue, buffers);
             drop(queue);
             (made, receiving.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
@@ -120,6 +126,10 @@ impl Job<'_> {
         drop(store); // Who still reads the catalog keeps its log from being put away.
         exporter.map(Exporter::close).transpose()?;
         say_missing(&self.settings.console, &missing);
+        let is_kept = range.name.is_some() || matches!(target, Target::Standard | Target::Address(..));
+        if is_stopped(self.stop) && !is_kept {
+            bail!("stopped by a signal; nothing was written, because it is not whole");
+        }
         Report { job: self, target: &target, totals: &totals, time: begin.elapsed() }.print()?;
         let is_whole = missing.is_empty() && totals.taken.refused == 0;
         *ended = Some(totals);
@@ -130,7 +140,10 @@ impl Job<'_> {
             }
         }
         if is_stopped(self.stop) {
-            bail!("stopped by a signal; what was sent is noted, and the next export goes on there");
+            match range.name {
+                Some(_) => bail!("stopped by a signal; what was sent is noted, and the next export goes on there"),
+                None => bail!("stopped by a signal"),
+            }
         }
         Ok(if is_whole { Outcome::Done } else { Outcome::Partial })
     }
@@ -171,11 +184,12 @@ fn receive(
     mut receiver: Box<dyn Receiver>,
     mut exporter: Option<Exporter>,
     steps: Queue<Step>,
-    goes_on: bool,
+    (goes_on, begin): (bool, Progress),
     used: &Buffers,
 ) -> anyhow::Result<(Totals, Option<Exporter>)> {
     let mut totals = Totals::default();
-    let mut unnoted = Progress::default();
+    // Where an export before this one came to holds until this one has come further.
+    let mut unnoted = begin;
     let (mut bytes, mut noted) = (0, Instant::now());
     let mut is_whole = false;
     for Step { made, sessions, place, done } in steps {

@@ -16,7 +16,7 @@ use super::{ExportArgs, job::Job};
 use crate::{
     deliver::{
         Appended, Batch, DeadLetters, Destination, Elasticsearch, Otlp, Patience, Portioned, Receiver, Replaced,
-        Splunk, Standard, Syslog, Taken, Trust,
+        Splunk, Standard, Syslog, Taken, Through, Trust, is_special,
     },
     duration,
 };
@@ -48,7 +48,8 @@ pub(crate) struct SendingArgs {
     /// Bytes that are sent at once
     #[arg(long, value_name = "BYTES", default_value_t = 4_000_000, requires = "address")]
     batch_bytes: usize,
-    /// The file for what the receiver will never take [default: exports/NAME.dead-letters in the store]
+    /// The file for what the receiver will never take [default: exports/NAME.dead-letters in the store; without --name
+    /// smtptrail-export.dead-letters here]
     #[arg(long, value_name = "FILE", requires = "address")]
     dead_letters: Option<PathBuf>,
 }
@@ -124,6 +125,7 @@ impl<'a> Target<'a> {
         Ok(match self {
             Target::Nowhere => Box::new(Nobody),
             Target::Standard => Box::new(Standard::new(sink.framing(), &header)?),
+            Target::Replaced(path) if is_special(path) => Box::new(Through::new(path, sink.framing(), &header)?),
             Target::Replaced(path) => Box::new(Replaced::new(path, sink.framing(), &header)?),
             Target::Appended(path) => {
                 let confirmed = checkpoint.and_then(|checkpoint| checkpoint.length);
@@ -170,6 +172,8 @@ impl SendingArgs {
             true => Some(Trust::new(self.ca.as_deref(), own)?),
             false => None,
         };
+        // The client for HTTP panics at a key that does not fit its certificate.
+        trust.as_ref().map(Trust::client).transpose().context("--client-cert, --client-key or --ca cannot be used")?;
         let destination = Destination {
             address,
             token: token.as_deref(),
