@@ -331,3 +331,24 @@ fn an_output_stays_what_it_is() {
     let named = run(folder, &["export", "--to", "csv", "--name", "a", "--output", "pipe"]);
     assert!(named.code == Some(2) && named.err.contains("pipe is no regular file"), "{}", named.err);
 }
+
+#[test]
+fn a_reader_that_leaves_is_an_error_under_a_name() {
+    use std::io::Read;
+
+    let trial = tempdir().unwrap();
+    let folder = trial.path();
+    generate(folder, "logs", "--servers 1 --days 2 --mib-per-server 2 --codec plain");
+    done(folder, &["index", "logs"]);
+    let code = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_smtptrail"));
+        let command = command.current_dir(folder).args(args).stderr(std::process::Stdio::null());
+        let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+        child.stdout.take().unwrap().read_exact(&mut [0; 100]).unwrap();
+        child.wait().unwrap().code()
+    };
+    assert_eq!(code(&["export", "--to", "ecs"]), Some(0));
+    assert_eq!(code(&["export", "--to", "ecs", "--name", "siem"]), Some(2));
+    let rest = done(folder, &["export", "--to", "ecs", "--name", "siem"]).out;
+    assert_eq!(Events::of(&rest), Events::of(&done(folder, &["export", "--to", "ecs"]).out));
+}

@@ -25,7 +25,7 @@ use super::{parse_query, window::WindowArgs};
 use crate::{
     ERROR_CODE, Outcome,
     config::Settings,
-    duration,
+    duration, is_broken_pipe,
     replace::{self, Durable, replace},
     signals,
 };
@@ -123,7 +123,11 @@ pub(crate) fn run(args: &ExportArgs, settings: &Settings) -> anyhow::Result<Outc
     args.metrics.as_deref().map_or(Ok(()), replace::check)?;
     let begin = Instant::now();
     let mut totals = None;
-    let ran = job.run(args, &mut totals);
+    let mut ran = job.run(args, &mut totals);
+    if args.name.is_some() && ran.as_ref().is_err_and(is_broken_pipe) {
+        // Elsewhere nobody who stops reading is at fault, but here the rest is lacking where it should be.
+        ran = Err(anyhow::anyhow!("standard output was closed before everything was written"));
+    }
     if let Some(path) = &args.metrics {
         let text = metrics::exposition(&metrics::Ended {
             name: args.name.as_deref().unwrap_or_default(),
