@@ -63,30 +63,32 @@ fn address_in(text: &str) -> Option<IpAddr> {
     text.split('[').skip(1).find_map(|rest| rest.split(']').next()?.trim().parse().ok())
 }
 
+/// Whether a reply asks to forward it.
+fn asks_for_bounces(text: &str) -> bool {
+    text.to_ascii_lowercase().contains("delist@microsoft.com")
+}
+
+/// Addresses are banned.
+fn banned(ip: &str, are_several: bool, by_bounce: bool) -> (String, String) {
+    let (is, them) = if are_several { ("are", "them") } else { ("is", "it") };
+    let then = match by_bounce {
+        true => "forward a bounce with this reply to delist@microsoft.com, one for each address".to_owned(),
+        false => format!("have {them} taken off the list at https://sender.office.com"),
+    };
+    (format!("{ip} {is} banned"), format!("Stop what sends the spam from {them}, if any does, then {then}."))
+}
+
 /// What a status says is blocked, and what to do (FORMATS section 6). Where the reply says whom to ask, that holds.
 fn block(status: &str, text: &str, addresses: &[IpAddr]) -> (String, String) {
-    const STOP: &str = "Stop what sends the spam";
     let detail: u16 = status.rsplit('.').next().and_then(|detail| detail.parse().ok()).unwrap_or(0);
     let named: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
-    let (ip, is) = match &named[..] {
-        [] => ("the sending IP address".to_owned(), "is"),
-        [one] => (format!("the IP address {one}"), "is"),
-        several => (format!("the IP addresses {}", listed(several)), "are"),
+    let ip = match &named[..] {
+        [] => "the sending IP address".to_owned(),
+        [one] => format!("the IP address {one}"),
+        several => format!("the IP addresses {}", listed(several)),
     };
-    let them = if is == "are" { "them" } else { "it" };
-    let asks_forward = text.to_ascii_lowercase().contains("delist@microsoft.com");
     let (what, mend) = match detail {
-        511 | 606..=649 if asks_forward || detail == 511 => (
-            format!("{ip} {is} banned"),
-            format!(
-                "{STOP} from {them}, if any does, then forward a bounce with this reply to delist@microsoft.com, one for \
-                 each address."
-            ),
-        ),
-        606..=649 => (
-            format!("{ip} {is} banned"),
-            format!("{STOP} from {them}, if any does, then have {them} taken off the list at https://sender.office.com."),
-        ),
+        511 | 606..=649 => banned(&ip, named.len() > 1, detail == 511 || asks_for_bounces(text)),
         501..=503 => (
             "the sender is banned because spam came from the account".into(),
             "Secure the account and reset its password, then ask Microsoft support to lift the ban.".into(),
