@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ::index::{Exporter, FeedPlace, MissingSplit, Progress, Store, query::Query};
+use ::index::{Checkpoint, Exporter, FeedPlace, MissingSplit, Progress, Store, query::Query};
 use anyhow::bail;
 use export::{Certificates, Kind, Redaction, Sink, Wire};
 use smtplog::Timestamp;
@@ -86,15 +86,9 @@ impl Job<'_> {
         // Taken after the name, so that the snapshot has what the export before noted.
         let store = open_store(&self.settings.store)?;
         let newest = store.newest_run()?;
-        let checkpoint = match (&mut exporter, &args.name) {
-            (Some(exporter), _) => {
-                Some(exporter.begin(self.sink.name(), &target.describe(), &args.selection(), newest)?)
-            }
-            (None, Some(name)) => {
-                let known = store.exports()?.into_iter().find(|known| known.name == *name);
-                known.map(|known| known.continued_to(newest))
-            }
-            (None, None) => None,
+        let checkpoint = match &mut exporter {
+            Some(exporter) => Some(exporter.begin(self.sink.name(), &target.describe(), &args.selection(), newest)?),
+            None => planned(&store, args, newest)?,
         };
         ::index::fault::export_point("export.begin")?;
         let mut receiver = target.open(self, checkpoint.as_ref())?;
@@ -177,6 +171,13 @@ impl Job<'_> {
         missing.dedup();
         Ok(missing)
     }
+}
+
+/// Where an export under a name would go on, for one that only says what it would do.
+fn planned(store: &Store, args: &ExportArgs, newest: u64) -> anyhow::Result<Option<Checkpoint>> {
+    let Some(name) = &args.name else { return Ok(None) };
+    let known = store.exports()?.into_iter().find(|known| known.name == *name);
+    Ok(known.map(|known| known.continued_to(newest)))
 }
 
 /// The receiving side: hands over, and notes what is confirmed.
