@@ -99,6 +99,19 @@ impl Lines {
         records
     }
 
+    /// What stands behind a mark, up to the next quote, wherever it is.
+    pub(crate) fn split_at(&self, mark: &[u8]) -> Lines {
+        let mut found = Lines::default();
+        for line in self.0.keys() {
+            let starts = line.windows(mark.len()).enumerate().filter(|(_, part)| *part == mark);
+            for (at, _) in starts {
+                let rest = &line[at + mark.len()..];
+                found.add_line(rest.split(|&byte| byte == b'"').next().unwrap_or_default().to_vec());
+            }
+        }
+        found
+    }
+
     /// How many there are, each as often as it is there.
     pub(crate) fn count(&self) -> u32 {
         self.0.values().sum()

@@ -59,6 +59,46 @@ fn a_folder_has_everything_once_and_nothing_unfinished() {
     lines.are(&fleet.lines("syslog"));
 }
 
+/// The other formats into files, each killed once.
+#[test]
+fn every_format_has_everything_once() {
+    let fleet = Fleet::large();
+    for format in ["ecs", "ocsf", "cef", "leef", "csv", "ndjson", "splunk", "elasticsearch", "otlp"] {
+        let output = format!("{format}.out");
+        let args = ["--threads", "1", "export", "--to", format, "--name", format, "--output", &output];
+        let mut export = fleet.start(&args);
+        let length = || fs::metadata(fleet.path(&output)).map_or(0, |found| found.len());
+        assert!(export.is_running_when(|| length() > 500_000), "{format} was over before the kill");
+        assert!(export.kill(), "{format} was over before the kill");
+        fleet.done(&args);
+        fleet.done(&["export", "--to", format, "--output", "whole"]);
+        let mut lines = [Lines::read(&fleet.path(&output)), Lines::read(&fleet.path("whole"))];
+        if format == "otlp" {
+            // Its requests are as long as batches; events are told by their ids.
+            lines = lines.map(|lines| lines.split_at(b"\"log.record.uid\",\"value\":{\"stringValue\":\""));
+        }
+        assert!(lines[1].0.len() > 3_000, "{format}: {}", lines[1].0.len());
+        lines[0].are(&lines[1]);
+        fs::remove_file(fleet.path("whole")).unwrap();
+    }
+}
+
+/// A file of columns is made anew.
+#[test]
+fn a_parquet_file_is_whole() {
+    let fleet = Fleet::large();
+    let args = ["--threads", "1", "export", "--to", "parquet", "--name", "lake", "--output", "lake/"];
+    let file = fleet.path("lake/lake-000000000000.parquet");
+    let partial = fleet.path("lake/.lake-000000000000.parquet.partial");
+    let mut export = fleet.start(&args);
+    assert!(export.is_running_when(|| partial.exists()), "it was over before the kill");
+    assert!(export.kill() && !file.exists());
+    fleet.done(&args);
+    fleet.done(&["export", "--to", "parquet", "--output", "whole.parquet"]);
+    assert!(fs::read(file).unwrap() == fs::read(fleet.path("whole.parquet")).unwrap());
+    assert!(!partial.exists());
+}
+
 /// An export to a receiver of syslog, in small batches.
 fn args_to(collector: &Collector) -> Vec<&str> {
     let export = ["--threads", "1", "export", "--to", "syslog", "--name", "siem"];
